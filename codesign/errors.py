@@ -1,0 +1,61 @@
+"""Every error that codesign raises on purpose, with the exit code of the command line."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class CodesignError(Exception):
+    """Base of all: a message that says what was given, what was expected and what would help."""
+
+    exit_code = 1
+
+
+class UsageError(CodesignError):
+    """The request itself is wrong: an unknown option, a bad value, a missing file."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is in no table; the message offers the nearest ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+        super().__init__(f"unknown {what} {name!r}; {hint}")
+        self.name = name
+
+
+class UnsupportedModelError(CodesignError):
+    """The model holds something that cannot be imported or compiled, named in the message."""
+
+    exit_code = 4
+
+
+class InvalidModelError(CodesignError):
+    """The model file or graph is broken: truncated, cyclic, ill-typed, NaN weights."""
+
+    exit_code = 1
+
+
+class VerificationError(CodesignError):
+    """A graph or program breaks one of the rules of the IR."""
+
+
+class RefusedError(CodesignError):
+    """A kernel, pass or target refuses: demand, bound, gap and what would make it fit."""
+
+
+class ArtifactError(CodesignError):
+    """An artifact is damaged, of another version, or built for other instructions."""
+
+
+class DataError(UsageError):
+    """Calibration, validation or input data does not match the model."""
+
+
+class GoalNotMetError(CodesignError):
+    """A goal (latency, accuracy) was not reached; the best so far is saved."""
+
+    exit_code = 3

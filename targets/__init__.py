@@ -1,0 +1,4 @@
+"""Targets, reached as `codesign.targets`; the compiler finds them by name in its plugin table."""
+
+if __name__ != "codesign.targets":
+    raise ImportError("import this package as codesign.targets, not as targets")
