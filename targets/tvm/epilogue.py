@@ -1,0 +1,36 @@
+"""What is fused behind a kernel's accumulator: bias, residual, activation, requantization."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Expr = Any  # tvm.tirx.PrimExpr, named without importing tvm
+Buffer = Any  # tvm.tirx.Buffer
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One extra input buffer of a kernel: its physical shape and dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """How an accumulator becomes the stored element.
+
+    `apply(acc, index, buffers)` builds the scalar TIR expression of the stored element from the
+    accumulator, the physical index into the output buffer and the operands' buffers; kernels call
+    it inside a vectorized loop over the innermost index, so it must be free of control flow.
+    """
+
+    operands: tuple[Operand, ...]
+    out_dtype: str
+    apply: Callable[[Expr, tuple[Expr, ...], tuple[Buffer, ...]], Expr]
+
+
+def identity(dtype: str) -> Epilogue:
+    """The epilogue that stores the accumulator as it is, as `dtype`."""
+    return Epilogue((), dtype, lambda acc, index, buffers: acc)
