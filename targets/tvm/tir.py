@@ -1,0 +1,161 @@
+"""A small builder of TIR functions: nested Python blocks become loops, statements go in order.
+
+f = Function("scale")
+x, y = f.argument("x", (n, 16), "float32"), f.argument("y", (n, 16), "float32")
+with f.parallel(n) as i:
+    f.store(y, load(x, (i, 0), 16) * splat(2.0, 16), (i, 0), 16)
+primfunc = f.build()
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tvm import tirx
+
+Expr = Any  # tvm.tirx.PrimExpr
+Buffer = Any  # tvm.tirx.Buffer
+PrimFunc = Any  # tvm.tirx.PrimFunc
+
+ALIGNMENT = 64  # bytes; every buffer of a kernel starts at a multiple of it
+_SERIAL, _PARALLEL, _VECTORIZED, _UNROLLED = range(4)  # tvm.tirx.ForKind
+
+
+class Function:
+    """One PrimFunc in the making. Statements are appended to the innermost open block."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._params: list[Buffer] = []
+        self._blocks: list[list[Any]] = [[]]
+
+    def argument(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
+        """Declare the next parameter: a compact, 64-byte aligned buffer."""
+        buffer = _buffer(name, shape, dtype, "global")
+        self._params.append(buffer)
+        return buffer
+
+    def local(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
+        """Allocate registers (or stack): used with constant indices only, LLVM promotes it."""
+        return self._allocate(_buffer(name, shape, dtype, "local"))
+
+    def scratch(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
+        """Allocate working memory in the enclosing block; large ones come from the runtime."""
+        return self._allocate(_buffer(name, shape, dtype, "global"))
+
+    def _allocate(self, buffer: Buffer) -> Buffer:
+        self._append(tirx.AllocBuffer(buffer))
+        return buffer
+
+    def serial(self, extent: Expr, name: str = "i", start: Expr = 0) -> Any:
+        """A loop over [start, start + extent)."""
+        return self._loop(_SERIAL, start, extent, name)
+
+    def parallel(self, extent: Expr, name: str = "i") -> Any:
+        """A loop whose iterations are spread over threads: outermost only."""
+        return self._loop(_PARALLEL, 0, extent, name)
+
+    def vectorized(self, extent: int, name: str = "lane") -> Any:
+        """A loop that becomes vector operations: innermost, free of control flow."""
+        return self._loop(_VECTORIZED, 0, extent, name)
+
+    def unrolled(self, extent: int, name: str = "i") -> Any:
+        """A loop of constant extent that is written out."""
+        return self._loop(_UNROLLED, 0, extent, name)
+
+    @contextmanager
+    def _loop(self, kind: int, start: Expr, extent: Expr, name: str) -> Iterator[Expr]:
+        var = tirx.Var(name, "int32")
+        with self._block() as body:
+            yield var
+        if body:
+            self._append(tirx.For(var, start, extent, kind, _sequence(body)))
+
+    @contextmanager
+    def when(self, condition: Expr) -> Iterator[None]:
+        """The enclosed statements run only if `condition` holds."""
+        with self._block() as body:
+            yield
+        if body:
+            self._append(tirx.IfThenElse(condition, _sequence(body), None))
+
+    @contextmanager
+    def otherwise(self) -> Iterator[None]:
+        """The other branch of the `when` that has just been closed."""
+        with self._block() as body:
+            yield
+        then = self._blocks[-1].pop()
+        self._append(tirx.IfThenElse(then.condition, then.then_case, _sequence(body)))
+
+    def let(self, value: Expr, name: str = "v", dtype: str = "int32") -> Expr:
+        """Name the value of an expression for the rest of the enclosing block."""
+        var = tirx.Var(name, dtype)
+        self._append(tirx.stmt.Bind(var, tirx.convert(value)))
+        return var
+
+    def store(self, buffer: Buffer, value: Expr, index: Sequence[Expr], lanes: int = 1) -> None:
+        """Store `value` (of `lanes` elements along the last axis) at `index`."""
+        self._append(tirx.BufferStore(buffer, value, _lanes(index, lanes)))
+
+    def evaluate(self, call: Expr) -> None:
+        """Run a call for its effect."""
+        self._append(tirx.Evaluate(call))
+
+    def build(self) -> PrimFunc:
+        """The finished function: no two buffers alias."""
+        func = tirx.PrimFunc(self._params, _sequence(self._blocks[0]))
+        attrs = {"global_symbol": self._name, "tirx.noalias": True, "s_tir": True}
+        return func.with_attrs(attrs)
+
+    @contextmanager
+    def _block(self) -> Iterator[list[Any]]:
+        self._blocks.append([])
+        yield self._blocks[-1]
+        self._blocks.pop()
+
+    def _append(self, statement: Any) -> None:
+        self._blocks[-1].append(statement)
+
+
+def load(buffer: Buffer, index: Sequence[Expr], lanes: int = 1) -> Expr:
+    """`lanes` consecutive elements of `buffer` from `index` on, along its last axis."""
+    return tirx.BufferLoad(buffer, _lanes(index, lanes))
+
+
+def splat(value: Expr, lanes: int) -> Expr:
+    """A vector of `lanes` copies of a scalar; numbers become float32."""
+    scalar = tirx.const(value, "float32") if isinstance(value, int | float) else value
+    return tirx.Broadcast(scalar, lanes) if lanes > 1 else scalar
+
+
+def zeros(lanes: int, dtype: str = "float32") -> Expr:
+    """A vector of `lanes` zeros."""
+    return splat(tirx.const(0, dtype), lanes)
+
+
+def multiply_add(a: Expr, b: Expr, c: Expr) -> Expr:
+    """a * b + c, in one instruction where the instruction set has one."""
+    return tirx.op.fma(a, b, c)
+
+
+def llvm(dtype: str, intrinsic: str, *arguments: Expr) -> Expr:
+    """Call an LLVM intrinsic without side effects, by its full name."""
+    return tirx.call_llvm_pure_intrin(dtype, intrinsic, *arguments)
+
+
+def _buffer(name: str, shape: Sequence[int], dtype: str, scope: str) -> Buffer:
+    return tirx.decl_buffer(
+        tuple(shape), dtype, name, scope=scope, data_alignment=ALIGNMENT, layout=None
+    )
+
+
+def _lanes(index: Sequence[Expr], lanes: int) -> list[Expr]:
+    if lanes == 1:
+        return list(index)
+    return [*index[:-1], tirx.Ramp(tirx.convert(index[-1]), 1, lanes)]
+
+
+def _sequence(statements: list[Any]) -> Any:
+    if len(statements) == 1:
+        return statements[0]
+    return tirx.SeqStmt(statements) if statements else tirx.Evaluate(0)
