@@ -1,0 +1,1 @@
+"""The graph IR: types with encodings, ops, frozen graphs, programs, and their text form."""
