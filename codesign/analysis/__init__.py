@@ -1,0 +1,1 @@
+"""Facts about graphs and programs; never rewrites."""

@@ -1,0 +1,70 @@
+"""What layers cost on a target: the answer to the question that any pass may ask."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """The cost of one placed group of ops.
+
+    `latency_ms` is the whole time, `cycles` the time the compute array is busy or stalled on
+    on-chip memory, `energy_uj` None where the target has no energy model, `utilization` the share
+    of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
+    bytes moved by memory level. `alternatives` are other kernels' latencies in ms.
+    """
+
+    name: str
+    op: str
+    kernel: str
+    macs: int
+    latency_ms: float
+    cycles: float
+    utilization: float
+    bound: str
+    energy_uj: float | None = None
+    traffic_bytes: Mapping[str, int] = field(default_factory=dict)
+    alternatives: Mapping[str, float] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The costs of all layers of a placed program, in execution order."""
+
+    layers: tuple[LayerCost, ...]
+
+    @property
+    def latency_ms(self) -> float:
+        """Sum of the layers' latencies."""
+        return sum(layer.latency_ms for layer in self.layers)
+
+    @property
+    def energy_uj(self) -> float | None:
+        """Sum of the layers' energies, None if any is unknown."""
+        known = [layer.energy_uj for layer in self.layers if layer.energy_uj is not None]
+        return sum(known) if len(known) == len(self.layers) else None
+
+    @property
+    def macs(self) -> int:
+        """Sum of the layers' multiply-accumulates."""
+        return sum(layer.macs for layer in self.layers)
+
+    def json(self) -> dict[str, Any]:
+        """`{"layers": [...], "total": {...}}`."""
+        traffic: dict[str, int] = {}
+        for layer in self.layers:
+            for level, count in layer.traffic_bytes.items():
+                traffic[level] = traffic.get(level, 0) + count
+        total = {
+            "macs": self.macs,
+            "cycles": sum(layer.cycles for layer in self.layers),
+            "latency_ms": self.latency_ms,
+            "energy_uj": self.energy_uj,
+            "traffic_bytes": traffic,
+        }
+        return {"layers": [layer.json() for layer in self.layers], "total": total}

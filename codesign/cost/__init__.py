@@ -1,0 +1,1 @@
+"""Cost models: what a layer takes on a machine."""

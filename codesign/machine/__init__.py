@@ -1,0 +1,1 @@
+"""Machine descriptions: memories, compute units, energies, from checked TOML."""

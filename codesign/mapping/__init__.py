@@ -1,0 +1,1 @@
+"""Which kernel runs what: groups, kernels, targets, placement, layouts."""

@@ -1,0 +1,37 @@
+"""Passes and targets by name: tables of built-ins, and the entry points of other packages."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from codesign import spec
+from codesign.errors import UnknownNameError
+
+GROUPS = {"pass": "codesign.passes", "target": "codesign.targets"}
+
+
+@cache
+def table(what: str) -> Mapping[str, str]:
+    """`module:Class` by name for `what` ("pass" or "target"); built-ins win over entry points."""
+    group = GROUPS[what]
+    others = {entry.name: entry.value for entry in entry_points(group=group)}
+    built_in: dict[str, str] = import_module(group).TABLE
+    return {**others, **{n: f"{group}.{path}" for n, path in built_in.items()}}
+
+
+def find(what: str, name: str) -> type[Any]:
+    """The class called `name`; UnknownNameError with the nearest names otherwise."""
+    known = table(what)
+    if name not in known:
+        raise UnknownNameError(what, name, known)
+    module, _, attribute = known[name].partition(":")
+    cls: type[Any] = getattr(import_module(module), attribute)
+    return cls
+
+
+def make(what: str, text: str, options: Mapping[str, spec.Option] | None = None) -> Any:
+    """The pass or target that the spec `text` (and `options` beside it) describes."""
+    name, inline = spec.parse(text)
+    return spec.build(find(what, name), what, name, {**inline, **(options or {})})

@@ -1,0 +1,1 @@
+"""Passes: the contract, edits, pipelines and the ledger."""

@@ -1,0 +1,86 @@
+"""What a pass may ask for: target, data, seed, progress; and where it leaves its notes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from codesign.analysis.estimate import Estimate
+from codesign.errors import UsageError
+from codesign.ir.program import Program
+
+Batch = Mapping[str, np.ndarray]
+
+
+class Target(Protocol):
+    """What a pass sees of a target."""
+
+    @property
+    def spec(self) -> str:
+        """The text that names this target, options included."""
+
+    def place(self, program: Program) -> Program:
+        """`program` with a kernel for every op and layouts chosen, as it would run."""
+
+    def estimate(self, program: Program) -> Estimate:
+        """What each layer of a placed program costs."""
+
+    def measure(self, program: Program) -> Estimate | None:
+        """Measured cost of each layer of a placed program; None where it cannot run here."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Inputs by name, first axis the samples, and class labels if there are any."""
+
+    inputs: Batch
+    labels: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True)
+class Note:
+    """A decision a pass made or did not make on one layer, and why."""
+
+    layer: str
+    text: str
+    done: bool = True
+
+
+def _silent(message: str, done: float) -> None:
+    """Report no progress."""
+
+
+@dataclass
+class Context:
+    """What a pass may need and nothing else. `notes` collects the decisions of the running pass."""
+
+    target: Target | None = None
+    calibration: Dataset | None = None
+    validation: Dataset | None = None
+    seed: int = 0
+    progress: Callable[[str, float], None] = _silent
+    notes: list[Note] = field(default_factory=list)
+
+    def need_target(self, who: str) -> Target:
+        """The target, or UsageError saying that `who` needs one."""
+        if self.target is None:
+            raise UsageError(f"{who} asks the target for costs; give one with --target")
+        return self.target
+
+    def need_calibration(self, who: str) -> Dataset:
+        """The calibration data, or UsageError saying that `who` needs some."""
+        if self.calibration is None:
+            raise UsageError(
+                f"{who} needs calibration data; give an .npz of inputs with --calibration"
+            )
+        return self.calibration
+
+    def note(self, layer: str, text: str, done: bool = True) -> None:
+        """Record a decision on `layer`; `done` False for one that was not taken."""
+        self.notes.append(Note(layer, text, done))

@@ -1,0 +1,23 @@
+"""The contract of a pass."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from codesign.ir.program import Program
+from codesign.rewrite.context import Context
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """A frozen dataclass whose fields are its options, named in kebab-case.
+
+    A valid program goes in, a valid one comes out; the input is not changed. Options are checked in
+    `__post_init__` (UsageError). What it decides per layer goes to `context.note`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def run(self, program: Program, context: Context) -> Program:
+        """Return the rewritten program; its placement is empty unless this pass places."""

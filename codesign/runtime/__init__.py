@@ -1,0 +1,1 @@
+"""Artifacts and their execution; needs neither torch nor onnx nor a compiler."""
