@@ -67,9 +67,9 @@ class Function:
     def _loop(self, kind: int, start: Expr, extent: Expr, name: str) -> Iterator[Expr]:
         var = tirx.Var(name, "int32")
         with self._block() as body:
-            yield var
+            yield var if isinstance(start, int) and start == 0 else start + var
         if body:
-            self._append(tirx.For(var, start, extent, kind, _sequence(body)))
+            self._append(tirx.For(var, 0, extent, kind, _sequence(body)))
 
     @contextmanager
     def when(self, condition: Expr) -> Iterator[None]:

@@ -1,0 +1,142 @@
+"""Depthwise convolution on the blocked layout: every channel has its own k x k kernel.
+
+Input [N, ceil(C/b), H, W, b], output [N, ceil(C/b), OH, OW, b], float32, b = shape.block. A lane
+is a channel; a tile of output columns stays in registers while the kernel rows inside the input
+pass, each input vector being loaded once a kernel row for all the taps that use it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
+from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels.shapes import ConvShape, require
+from codesign.targets.tvm.kernels.window import Columns, Window, columns, row_taps, split, windows
+from codesign.targets.tvm.tir import Function, PrimFunc, load, multiply_add, zeros
+from tvm import tirx
+
+
+@dataclass(frozen=True)
+class Point:
+    """A schedule: `cols` output columns in registers, `rows` output rows in a task."""
+
+    cols: int
+    rows: int
+
+
+def accepts(shape: ConvShape) -> bool:
+    """Whether the shape is a 2d convolution with one input and output channel a group."""
+    return len(shape.spatial) == 2 and not shape.transposed and shape.groups == shape.ic == shape.oc
+
+
+def space(shape: ConvShape, isa: Isa) -> list[Point]:
+    """Every schedule that fits the registers of `isa`."""
+    oh, ow = shape.out_spatial
+    widths = sorted({split(ow, most)[0] for most in range(1, _widest(shape, isa) + 1)})
+    rows = [1 << i for i in range(oh.bit_length()) if 1 << i < oh]
+    return [Point(cols, r) for cols in widths for r in [*rows, oh]]
+
+
+def default(shape: ConvShape, isa: Isa) -> Point:
+    """The widest tile up to 14 columns; enough tasks for several threads."""
+    oh, ow = shape.out_spatial
+    cols = split(ow, min(14, _widest(shape, isa)))[0]
+    return Point(cols, oh if shape.n * shape.ic_blocks >= 8 else max(1, oh // 4))
+
+
+def _widest(shape: ConvShape, isa: Isa) -> int:
+    """Columns that fit beside one kernel row and one input vector."""
+    vectors = shape.block // isa.f32_lanes
+    return max(1, (isa.registers // vectors) - min(shape.kernel[1], 5) - 1)
+
+
+def emit(name: str, shape: ConvShape, isa: Isa, point: Point, epilogue: Epilogue) -> PrimFunc:
+    """The kernel: buffers are input, packed weight, the epilogue's operands, output."""
+    require(accepts(shape), "conv_depthwise", shape, "2 axes and one channel a group")
+    f = Function(name)
+    data = f.argument("data", shape.blocked_input, "float32")
+    weight = f.argument("weight", (shape.ic_blocks, *shape.kernel, shape.block), "float32")
+    operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
+    out = f.argument("out", shape.blocked_output, epilogue.out_dtype)
+    bands = -(-shape.out_spatial[0] // point.rows)
+    with f.parallel(shape.n * shape.ic_blocks * bands, "task") as task:
+        band = f.let(tirx.floormod(task, bands), "band")
+        block = f.let(tirx.floormod(tirx.floordiv(task, bands), shape.ic_blocks), "block")
+        image = f.let(tirx.floordiv(task, bands * shape.ic_blocks), "image")
+        work = _Work(f, shape, epilogue, data, weight, operands, out, image, block)
+        work.band(band, point)
+    return f.build()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One task: a band of rows of one channel block."""
+
+    f: Function
+    shape: ConvShape
+    epilogue: Epilogue
+    data: Buffer
+    weight: Buffer
+    operands: tuple[Buffer, ...]
+    out: Buffer
+    image: Expr
+    block: Expr
+
+    def band(self, band: Expr, point: Point) -> None:
+        vertical, horizontal = windows(self.shape)
+        count: Expr = point.rows
+        if vertical.out % point.rows:
+            count = tirx.min(point.rows, vertical.out - band * point.rows)
+        with self.f.serial(count, "y", band * point.rows) as y:
+            for run in columns(horizontal, point.cols):
+                if run.count == 1:
+                    self._tile(vertical, horizontal, run, y, run.start)
+                    continue
+                with self.f.serial(run.count, "col_tile") as c:
+                    self._tile(vertical, horizontal, run, y, run.start + c * run.width)
+
+    def _tile(self, v: Window, h: Window, run: Columns, y: Expr, x: Expr) -> None:
+        f, lanes = self.f, self.shape.block
+        acc = f.local("acc", (run.width * lanes,), "float32")
+        for col in range(run.width):
+            f.store(acc, zeros(lanes), (col * lanes,), lanes)
+        first, count = row_taps(v, y)
+        with f.serial(count, "ky", first) as ky:
+            iy = y * v.stride - v.before + ky * v.dilation
+            for col, tap in _in_input_order(run, h):
+                ix = x * h.stride - h.before + col * h.stride + tap * h.dilation
+                value = load(self.data, (self.image, self.block, iy, ix, 0), lanes)
+                factor = load(self.weight, (self.block, ky, tap, 0), lanes)
+                at = (col * lanes,)
+                f.store(acc, multiply_add(value, factor, load(acc, at, lanes)), at, lanes)
+        for col in range(run.width):
+            self._store(acc, col * lanes, (self.image, self.block, y, x + col))
+
+    def _store(self, acc: Buffer, register: int, at: tuple[Expr, ...]) -> None:
+        with self.f.vectorized(self.shape.block) as lane:
+            index = (*at, lane)
+            value = self.epilogue.apply(load(acc, (register + lane,)), index, self.operands)
+            self.f.store(self.out, value, index)
+
+
+def _in_input_order(run: Columns, h: Window) -> list[tuple[int, int]]:
+    """(column, tap) pairs of one kernel row, those that read the same input together."""
+    pairs = [
+        (col, tap)
+        for taps in run.taps
+        for tap in range(taps.first, taps.first + taps.count)
+        for col in range(taps.low, taps.high)
+    ]
+    return sorted(pairs, key=lambda p: (p[0] * h.stride + p[1] * h.dilation, p[0]))
+
+
+def pack_weight(
+    w: NDArray[np.float32], shape: ConvShape, isa: Isa, point: Point
+) -> NDArray[np.float32]:
+    """Pack [C, 1, kh, kw]: [C blocks, kh, kw, b]; zeros pad the last block."""
+    full = np.zeros((shape.ic_blocks * shape.block, *shape.kernel), np.float32)
+    full[: shape.ic] = w[:, 0]
+    parts = full.reshape(shape.ic_blocks, shape.block, *shape.kernel)
+    return np.ascontiguousarray(np.moveaxis(parts, 1, -1))

@@ -1,0 +1,171 @@
+"""A convolution as register tiles: tasks over threads, bands of rows, tiles, the epilogue.
+
+Shared by the direct, pointwise and stem kernels, which differ in how their input is laid out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
+from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.kernels.tile import Accumulation, Reduction, Tile
+from codesign.targets.tvm.kernels.window import Columns, columns, split, windows
+from codesign.targets.tvm.tir import Function, PrimFunc, load
+from tvm import tirx
+
+
+@dataclass(frozen=True)
+class Point:
+    """A schedule. `rows` x `cols` pixels by `blocks` channel blocks are held in registers.
+
+    `band` is how many row tiles go through all output channels before the next band begins:
+    1 keeps the input rows in the first-level cache, many keep the weights of one channel tile
+    in cache over all these rows.
+    """
+
+    cols: int
+    rows: int
+    blocks: int
+    band: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the buffers lie: input channels in blocks of `depth`, physical shapes, row width.
+
+    With `width`, the shape's rows are single pixels of a map that is `width` pixels wide.
+    """
+
+    depth: int
+    data: tuple[int, ...]
+    out: tuple[int, ...]
+    width: int = 0
+
+    def locate(self, y: Expr, x: Expr) -> tuple[Expr, Expr]:
+        """Indices of the pixel that the shape calls (y, x)."""
+        if not self.width:
+            return y, x
+        return tirx.floordiv(y, self.width), tirx.floormod(y, self.width)
+
+
+def emit_tiles(
+    name: str, shape: ConvShape, layout: Layout, point: Point, epilogue: Epilogue
+) -> PrimFunc:
+    """The kernel: buffers are input, packed weight, the epilogue's operands, output."""
+    f = Function(name)
+    data = f.argument("data", layout.data, "float32")
+    weight = f.argument("weight", packed_shape(shape, layout.depth, point), "float32")
+    operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
+    out = f.argument("out", layout.out, epilogue.out_dtype)
+    oc_tiles, bands = shape.oc_blocks // point.blocks, _bands(shape, point)
+    with f.parallel(shape.n * bands * oc_tiles, "task") as task:
+        channel_tile = f.let(tirx.floormod(task, oc_tiles), "channel_tile")
+        band = f.let(tirx.floormod(tirx.floordiv(task, oc_tiles), bands), "band")
+        image = f.let(tirx.floordiv(task, oc_tiles * bands), "image")
+        reduction = _reduction(shape, layout, data, weight, image, channel_tile, oc_tiles)
+        first_block = channel_tile * point.blocks
+        work = _Work(f, shape, point, layout, reduction, epilogue, operands, out, first_block)
+        work.band(band)
+    return f.build()
+
+
+def _bands(shape: ConvShape, point: Point) -> int:
+    return -(-len(split(shape.out_spatial[0], point.rows)) // point.band)
+
+
+def _reduction(
+    shape: ConvShape,
+    layout: Layout,
+    data: Buffer,
+    weight: Buffer,
+    image: Expr,
+    channel_tile: Expr,
+    oc_tiles: int,
+) -> Reduction:
+    vertical, horizontal = windows(shape)
+    group = tirx.floordiv(channel_tile, oc_tiles // shape.groups)
+    return Reduction(
+        data,
+        weight,
+        image,
+        group * -(-shape.group_ic // layout.depth),
+        channel_tile,
+        shape.group_ic,
+        layout.depth,
+        vertical,
+        horizontal,
+        layout.locate,
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One task: a band of row tiles for one tile of output channels."""
+
+    f: Function
+    shape: ConvShape
+    point: Point
+    layout: Layout
+    reduction: Reduction
+    epilogue: Epilogue
+    operands: tuple[Buffer, ...]
+    out: Buffer
+    first_block: Expr
+
+    def band(self, band: Expr) -> None:
+        """All row tiles of one band; the last tiles of a map may be one row shorter."""
+        tiles = split(self.shape.out_spatial[0], self.point.rows)
+        full, high, low = tiles.count(tiles[0]), tiles[0], tiles[-1]
+        count: Expr = self.point.band
+        if len(tiles) % self.point.band:
+            count = tirx.min(self.point.band, len(tiles) - band * self.point.band)
+        with self.f.serial(count, "row_tile", band * self.point.band) as t:
+            if full == len(tiles):
+                self._row_tile(high, t * high)
+                return
+            with self.f.when(t < full):
+                self._row_tile(high, t * high)
+            with self.f.otherwise():
+                self._row_tile(low, t * low + full * (high - low))
+
+    def _row_tile(self, rows: int, y: Expr) -> None:
+        for run in columns(self.reduction.horizontal, self.point.cols):
+            tile = Tile(rows, run.width, self.point.blocks, self.shape.block)
+            if run.count == 1:
+                self._tile(tile, run, y, run.start)
+                continue
+            with self.f.serial(run.count, "col_tile") as c:
+                self._tile(tile, run, y, run.start + c * run.width)
+
+    def _tile(self, tile: Tile, run: Columns, y: Expr, x: Expr) -> None:
+        acc = Accumulation(self.f, tile, run.taps, y, x, self.reduction).emit()
+        for row in range(tile.rows):
+            for col in range(tile.cols):
+                at = self.layout.locate(y + row, x + col)
+                for block in range(tile.blocks):
+                    index = (self.reduction.image, self.first_block + block, *at)
+                    self._store(acc, tile.register(row, col, block), index)
+
+    def _store(self, acc: Buffer, register: int, at: tuple[Expr, ...]) -> None:
+        with self.f.vectorized(self.shape.block) as lane:
+            index = (*at, lane)
+            value = self.epilogue.apply(load(acc, (register + lane,)), index, self.operands)
+            self.f.store(self.out, value, index)
+
+
+def packed_shape(shape: ConvShape, depth: int, point: Point) -> tuple[int, ...]:
+    """Shape of the packed weight: [OC tiles, IC blocks, kh, kw, depth, channels of a tile]."""
+    ic_blocks = -(-shape.group_ic // depth)
+    tiles = shape.oc_blocks // point.blocks
+    return (tiles, ic_blocks, *shape.kernel, depth, point.blocks * shape.block)
+
+
+def pack(w: NDArray[np.float32], shape: ConvShape, depth: int, point: Point) -> NDArray[np.float32]:
+    """Pack [OC, IC/groups, kh, kw] so that the kernel reads it in one stream; zeros pad it."""
+    tiles, ic_blocks, kh, kw, _, lanes = packed_shape(shape, depth, point)
+    full = np.zeros((tiles * lanes, ic_blocks * depth, kh, kw), np.float32)
+    full[: w.shape[0], : w.shape[1]] = w.reshape(w.shape[0], w.shape[1], kh, kw)
+    parts = full.reshape(tiles, lanes, ic_blocks, depth, kh, kw)
+    return np.ascontiguousarray(parts.transpose(0, 2, 4, 5, 3, 1))
