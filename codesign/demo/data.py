@@ -55,6 +55,6 @@ def _load(archive: Path, part: str) -> Samples:
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"cannot read the {part} images from {archive}: {error}; "
-            "reinstall codesign, or write it again with `python benchmarks/train_demo.py`"
+            "reinstall codesign, or write it again with `python -m benchmarks.train_demo`"
         ) from error
     return Samples(normalize(images), labels.astype(np.int64))

@@ -103,7 +103,7 @@ def load_network(weights: Path = WEIGHTS) -> ResidualNet:
     if not weights.is_file():
         raise DataError(
             f"no weights at {weights}; reinstall codesign, or train them with "
-            "`python benchmarks/train_demo.py`"
+            "`python -m benchmarks.train_demo`"
         )
     network = ResidualNet()
     network.load_state_dict(load_file(weights))
