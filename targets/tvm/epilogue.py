@@ -24,11 +24,14 @@ class Epilogue:
     `apply(acc, index, buffers)` builds the scalar TIR expression of the stored element from the
     accumulator, the physical index into the output buffer and the operands' buffers; kernels call
     it inside a vectorized loop over the innermost index, so it must be free of control flow.
+    With `vector`, `apply` takes and gives vectors of 16 elements instead: the accumulator is one,
+    the last index a ramp of 16.
     """
 
     operands: tuple[Operand, ...]
     out_dtype: str
     apply: Callable[[Expr, tuple[Expr, ...], tuple[Buffer, ...]], Expr]
+    vector: bool = False
 
 
 def identity(dtype: str) -> Epilogue:

@@ -1,0 +1,181 @@
+"""How 8-bit activations lie in memory: channels last, rounded up to a multiple of 16.
+
+This is the blocked layout [N, ceil(C/b), spatial..., b] with b = C rounded up to 16, so that there
+is one block: [N, 1, spatial..., b]. A pixel's channels are contiguous, which is what a dot product
+over channels, a tile of 16 pixels by 64 channels, and a depthwise kernel all read; and the columns
+of a kernel row are contiguous with them. What the padding channels hold is undefined: kernels
+multiply them with zero weights.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+from codesign.targets.tvm.epilogue import Epilogue
+from codesign.targets.tvm.kernels.shapes import ConvShape, require
+from codesign.targets.tvm.tir import Buffer, Expr, Function, load
+from tvm import tirx
+
+LANES = 16
+
+
+def channels(c: int) -> int:
+    """Physical channels of `c` logical ones."""
+    return -(-c // LANES) * LANES
+
+
+def activation(n: int, c: int, spatial: tuple[int, ...]) -> tuple[int, ...]:
+    """Physical shape of a tensor of `c` channels."""
+    return (n, 1, *spatial, channels(c))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A two-dimensional convolution in channels-last terms; one-dimensional ones have h = 1."""
+
+    n: int
+    ic: int
+    oc: int
+    h: int
+    w: int
+    kh: int
+    kw: int
+    sh: int
+    sw: int
+    dh: int
+    dw: int
+    top: int
+    left: int
+    oh: int
+    ow: int
+
+    @property
+    def ph(self) -> int:
+        """Rows of the padded input that are read."""
+        return (self.oh - 1) * self.sh + (self.kh - 1) * self.dh + 1
+
+    @property
+    def pw(self) -> int:
+        """Columns of the padded input that are read."""
+        return (self.ow - 1) * self.sw + (self.kw - 1) * self.dw + 1
+
+    @property
+    def padded(self) -> bool:
+        """Whether taps fall outside the input."""
+        bottom, right = self.ph - self.top - self.h, self.pw - self.left - self.w
+        return self.top > 0 or self.left > 0 or bottom > 0 or right > 0
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether every output pixel is made of the input pixel at the same address."""
+        return (self.kh, self.kw, self.sh, self.sw) == (1, 1, 1, 1) and not self.padded
+
+
+def plane(shape: ConvShape, kernel: str) -> Plane:
+    """`shape` as a Plane; RefusedError for three spatial axes, transposition, negative pads."""
+    require(len(shape.spatial) <= 2 and not shape.transposed, kernel, shape, "1 or 2 axes, forward")
+    require(min(min(p) for p in shape.pads) >= 0, kernel, shape, "pads of at least 0")
+    require(min(shape.out_spatial) >= 1, kernel, shape, "an output of at least one pixel")
+    ones = (1,) * (2 - len(shape.spatial))
+    before = (0,) * len(ones) + tuple(p[0] for p in shape.pads)
+    values = [
+        (*ones, *axis) for axis in (shape.spatial, shape.kernel, shape.strides, shape.dilations)
+    ]
+    sizes = [v for axis in values for v in axis]
+    out = (*ones, *shape.out_spatial)
+    return Plane(shape.n, shape.ic, shape.oc, *sizes, *before, *out)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A channels-last buffer, and how to index it. Channels may run on into the next columns."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+    flat: bool = False
+
+    def at(self, n: Expr, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
+        """The index of channel `c` of a pixel."""
+        if self.flat:
+            *_, h, w, depth = self.shape
+            return (((n * h + y) * w + x) * depth + c,)
+        return (n, 0, y, x, c) if len(self.shape) == 5 else (n, 0, x, c)
+
+
+def argument(f: Function, name: str, shape: tuple[int, ...], dtype: str) -> Image:
+    """Declare a channels-last parameter of physical `shape`."""
+    return Image(f.argument(name, shape, dtype), shape)
+
+
+def padded(f: Function, source: Image, p: Plane, depth: int, zero: int, dtype: str) -> Image:
+    """`source` surrounded with `zero` as far as the kernel reads: a copy, or itself if that is nil.
+
+    `depth` is the number of physical channels.
+    """
+    if not p.padded:
+        return source
+    shape = (p.n, 1, p.ph, p.pw, depth)
+    copy = Image(f.scratch("padded", (prod(shape),), dtype), shape, flat=True)
+    rows, columns = min(p.h, p.ph - p.top), min(p.w, p.pw - p.left)
+    with f.parallel(p.n * p.ph, "row") as row:
+        n, y = row // p.ph, row % p.ph
+        inside = tirx.all(y >= p.top, y < p.top + rows)
+        with f.when(inside):
+            _fill(f, copy, (n, y), 0, p.left * depth, zero, dtype)
+            _copy(f, copy, source, (n, y, p.left * depth), (n, y - p.top), columns * depth)
+            right = (p.left + columns) * depth
+            _fill(f, copy, (n, y), right, p.pw * depth - right, zero, dtype)
+        with f.otherwise():
+            _fill(f, copy, (n, y), 0, p.pw * depth, zero, dtype)
+    return copy
+
+
+def _fill(
+    f: Function, to: Image, row: tuple[Expr, Expr], first: int, count: int, zero: int, dtype: str
+) -> None:
+    for start, lanes, extent in _pieces(count):
+        with f.serial(extent, "i") as i:
+            value = tirx.Broadcast(tirx.const(zero, dtype), lanes)
+            f.store(to.buffer, value, to.at(*row, 0, first + start + i * lanes), lanes)
+
+
+def _copy(
+    f: Function,
+    to: Image,
+    source: Image,
+    at: tuple[Expr, Expr, int],
+    row: tuple[Expr, Expr],
+    count: int,
+) -> None:
+    n, y, first = at
+    for start, lanes, extent in _pieces(count):
+        with f.serial(extent, "i") as i:
+            value = load(source.buffer, source.at(*row, 0, start + i * lanes), lanes)
+            f.store(to.buffer, value, to.at(n, y, 0, first + start + i * lanes), lanes)
+
+
+def _pieces(count: int) -> list[tuple[int, int, int]]:
+    """(start, lanes, repetitions) that cover `count` elements, a multiple of 16."""
+    wide = count // 64
+    rest = count % 64 // LANES
+    return [(0, 64, wide)] * (wide > 0) + [(wide * 64, LANES, rest)] * (rest > 0)
+
+
+def finish(
+    f: Function,
+    epilogue: Epilogue,
+    acc: tuple[Buffer, int],
+    out: Image,
+    index: tuple[Expr, ...],
+    operands: tuple[Buffer, ...],
+) -> None:
+    """Store the epilogue of 16 accumulators of the local buffer and offset `acc` at `index`."""
+    buffer, first = acc
+    *outer, channel = index
+    if epilogue.vector:
+        where = (*outer, tirx.Ramp(tirx.convert(channel), 1, LANES))
+        value = epilogue.apply(load(buffer, (first,), LANES), where, operands)
+        f.store(out.buffer, value, index, LANES)
+        return
+    with f.vectorized(LANES) as lane:
+        where = (*outer, channel + lane)
+        f.store(out.buffer, epilogue.apply(load(buffer, (first + lane,)), where, operands), where)

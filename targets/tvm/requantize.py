@@ -1,0 +1,191 @@
+"""Integer requantization: 32-bit accumulators to 8-bit codes, exactly, without floating point.
+
+    y = clamp(((a * m[c] + 2^(s[c]-1)) >> s[c]) + zero, low, high)
+    y = clamp(((a * m[c] + (r - zr) * mr[c] + 2^(s[c]-1)) >> s[c]) + zero, low, high)
+
+with a = acc + bias[c], all products exact, and >> the arithmetic shift: rounding half up (Jacob et
+al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference", 2018, eq. 6, whose two roundings are one here). a must fit in 32 bits.
+
+Everything that is constant is folded into one addend, add = bias * m - zr * mr + 2^(s-1) +
+zero * 2^s. With 512-bit vectors the even and the odd channels of 16 are multiplied separately
+(vpmuldq takes the even lanes in place), and the odd ones are shifted by s - 32 only, so that their
+result lies in the upper half already and one blend joins both.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.errors import RefusedError
+from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr, Operand
+from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.tir import load
+from tvm import tirx
+
+Ints = npt.NDArray[np.signedinteger[npt.NBitBase]]
+LANES = 16  # channels that the vector form takes at once
+_FAST_SHIFTS = range(32, 54)  # the folded addend fits in 64 bits, the result in 32
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The second operand r: 8-bit codes of physical `shape`, zero point and multipliers [C]."""
+
+    shape: tuple[int, ...]
+    zero: int
+    multiplier: Ints
+    dtype: str = "uint8"
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How accumulators become codes: `bias`, `multiplier`, `shift` are [C] or scalars.
+
+    0 <= multiplier < 2^31, 1 <= shift <= 62. `zero` is the zero point of the result, which is
+    clamped to [low, high] and stored as `dtype`.
+    """
+
+    bias: Ints
+    multiplier: Ints
+    shift: Ints
+    zero: int
+    low: int = 0
+    high: int = 255
+    dtype: str = "uint8"
+
+
+@dataclass(frozen=True)
+class Requantization:
+    """An epilogue and the values of its constant operands, by operand name."""
+
+    epilogue: Epilogue
+    constants: dict[str, npt.NDArray[np.int64]]
+
+
+def multiplier_and_shift(ratio: npt.ArrayLike) -> tuple[Ints, Ints]:
+    """The (m, s) with m / 2^s nearest to `ratio` (> 0, < 2^30) among 2^30 <= m < 2^31.
+
+    Ratios below 2^-22 get fewer bits of m, so that s stays at 53 or less.
+    """
+    values = np.asarray(ratio, np.float64)
+    shift = np.minimum(30 - np.floor(np.log2(np.maximum(values, 2.0**-60))).astype(np.int64), 53)
+    multiplier = np.rint(np.ldexp(values, shift)).astype(np.int64)
+    overflow = multiplier >= 2**31
+    return np.where(overflow, multiplier >> 1, multiplier), np.where(overflow, shift - 1, shift)
+
+
+def requantize(
+    scaling: Scaling, channels: int, isa: Isa, residual: Residual | None = None
+) -> Requantization:
+    """The epilogue of `scaling` for a result of `channels` physical channels, and its constants.
+
+    Operands in order: `multiplier`, `add`, `shift`, and with a residual `residual_multiplier`,
+    `residual` (an activation, not among the constants). RefusedError for numbers out of range.
+    """
+    columns = _columns(scaling, residual, channels)
+    fast = all(int(s) in _FAST_SHIFTS for s in np.unique(columns["shift"]))
+    vector = fast and isa.vector_bits == 512
+    constants = {
+        name: _even_odd(name, value) if vector else value for name, value in columns.items()
+    }
+    if fast:
+        shift = columns["shift"]
+        zero = np.int64(scaling.zero) << shift
+        constants["add"] = _even_odd("add", columns["add"] + zero) if vector else columns["add"] + zero
+    operands = tuple(Operand(name, (channels,), "int64") for name in constants)
+    if residual is not None:
+        operands += (Operand("residual", residual.shape, residual.dtype),)
+    form = _Vector(scaling) if vector else _Scalar(scaling, 0 if fast else scaling.zero)
+    return Requantization(Epilogue(operands, scaling.dtype, form.apply, vector), constants)
+
+
+def _columns(
+    scaling: Scaling, residual: Residual | None, channels: int
+) -> dict[str, npt.NDArray[np.int64]]:
+    m, bias = _spread(scaling.multiplier, channels), _spread(scaling.bias, channels)
+    s = _spread(scaling.shift, channels, padding=_FAST_SHIFTS.start)
+    rounding = np.int64(1) << (np.clip(s, 1, 62) - 1)
+    columns = {"multiplier": m, "add": bias * m + rounding, "shift": s}
+    if residual is not None:
+        mr = _spread(residual.multiplier, channels)
+        columns["add"] = columns["add"] - residual.zero * mr
+        columns["residual_multiplier"] = mr
+    _check(columns)
+    return columns
+
+
+def _check(columns: dict[str, npt.NDArray[np.int64]]) -> None:
+    factors = [v for name, v in columns.items() if "multiplier" in name]
+    if any(v.min() < 0 or v.max() >= 2**31 for v in factors):
+        raise RefusedError("requantize: a multiplier is outside [0, 2^31); normalize it")
+    if columns["shift"].min() < 1 or columns["shift"].max() > 62:
+        raise RefusedError("requantize: a shift is outside 1..62; use a smaller multiplier")
+
+
+def _spread(value: Ints, channels: int, padding: int = 0) -> npt.NDArray[np.int64]:
+    flat = np.asarray(value, np.int64).reshape(-1)
+    if flat.size == 1:
+        return np.full(channels, flat[0], np.int64)
+    return np.concatenate([flat, np.full(channels - flat.size, padding, np.int64)])
+
+
+def _even_odd(name: str, value: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Each 16 channels as 8 even ones, then 8 odd ones; odd shifts are less by 32."""
+    halves = np.ascontiguousarray(value.reshape(-1, 8, 2).transpose(0, 2, 1))
+    if name == "shift":
+        halves[:, 1] -= 32
+    return halves.reshape(-1)
+
+
+@dataclass(frozen=True)
+class _Scalar:
+    """One accumulator at a time, for vectorized loops on any machine."""
+
+    scaling: Scaling
+    zero: int
+
+    def apply(self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...]) -> Expr:
+        channel = index[-1]
+        total = tirx.Cast("int64", acc) * load(buffers[0], (channel,)) + load(buffers[1], (channel,))
+        if len(buffers) > 3:
+            other = tirx.Cast("int64", load(buffers[4], index))
+            total = total + other * load(buffers[3], (channel,))
+        shifted = (total >> load(buffers[2], (channel,))) + tirx.const(self.zero, "int64")
+        low, high = (tirx.const(v, "int64") for v in (self.scaling.low, self.scaling.high))
+        return tirx.Cast(self.scaling.dtype, tirx.max(tirx.min(shifted, high), low))
+
+
+@dataclass(frozen=True)
+class _Vector:
+    """Sixteen channels at once: `acc` is an int32x16, the last index a ramp."""
+
+    scaling: Scaling
+
+    def apply(self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...]) -> Expr:
+        halves = [self._half(acc, index, buffers, odd) for odd in (0, 1)]
+        blend = [2 * (i // 2) + (17 if i % 2 else 0) for i in range(LANES)]
+        value = tirx.Shuffle([tirx.reinterpret("int32x16", h) for h in halves], blend)
+        low, high = (
+            tirx.Broadcast(tirx.const(v, "int32"), LANES)
+            for v in (self.scaling.low, self.scaling.high)
+        )
+        return tirx.Cast(f"{self.scaling.dtype}x{LANES}", tirx.max(tirx.min(value, high), low))
+
+    def _half(
+        self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...], odd: int
+    ) -> Expr:
+        first = index[-1].base + 8 * odd
+        total = _wide(acc, odd) * load(buffers[0], (first,), 8) + load(buffers[1], (first,), 8)
+        if len(buffers) > 3:
+            other = tirx.Cast(f"int32x{LANES}", tirx.BufferLoad(buffers[4], list(index)))
+            total = total + _wide(other, odd) * load(buffers[3], (first,), 8)
+        return total >> load(buffers[2], (first,), 8)
+
+
+def _wide(value: Expr, odd: int) -> Expr:
+    """The even or odd lanes of an int32x16, sign-extended to int64x8."""
+    pairs = tirx.reinterpret("int64x8", value)
+    half = tirx.Broadcast(tirx.const(32, "int64"), 8)
+    return pairs >> half if odd else (pairs << half) >> half
