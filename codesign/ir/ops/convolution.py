@@ -60,7 +60,9 @@ class Conv(Op):
         bias = inputs[2] if len(inputs) > 2 else None
         if bias is not None and bias.shape != w.shape[:1]:
             raise refuse(self, f"needs a bias of shape {w.shape[:1]}", bias)
-        windows = zip(x.shape[2:], w.shape[2:], self.strides, self.pads, self.dilations, strict=True)
+        windows = zip(
+            x.shape[2:], w.shape[2:], self.strides, self.pads, self.dilations, strict=True
+        )
         spatial = tuple(extent(*window) for window in windows)
         if min(spatial) < 1:
             raise refuse(self, "has a window larger than its padded input", x, w)
@@ -86,7 +88,9 @@ class Conv(Op):
         bounds += zip(SPATIAL, y.shape[2:], strict=False)
         bounds += zip(TAPS, w.shape[2:], strict=False)
         image = tuple(
-            axis((SPATIAL[i], self.strides[i]), (TAPS[i], self.dilations[i]), offset=-self.pads[i][0])
+            axis(
+                (SPATIAL[i], self.strides[i]), (TAPS[i], self.dilations[i]), offset=-self.pads[i][0]
+            )
             for i in range(rank)
         )
         taps = tuple(axis(name) for name in TAPS[:rank])
@@ -158,7 +162,9 @@ class ConvTranspose(Op):
         bounds += zip(SPATIAL, x.shape[2:], strict=False)
         bounds += zip(TAPS, w.shape[2:], strict=False)
         image = tuple(
-            axis((SPATIAL[i], self.strides[i]), (TAPS[i], self.dilations[i]), offset=-self.pads[i][0])
+            axis(
+                (SPATIAL[i], self.strides[i]), (TAPS[i], self.dilations[i]), offset=-self.pads[i][0]
+            )
             for i in range(rank)
         )
         spatial = tuple(axis(name) for name in SPATIAL[:rank])
