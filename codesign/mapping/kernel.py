@@ -1,0 +1,44 @@
+"""The contract of a kernel: pattern, guard, layouts, cost, schedule space."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from codesign.analysis.estimate import LayerCost
+from codesign.ir.encodings.tiled import Tiled
+from codesign.ir.program import Point
+from codesign.mapping.group import Group
+from codesign.mapping.refusal import Refusal
+
+Layouts = Mapping[str, Tiled | None]
+
+
+class Kernel(ABC):
+    """One way to run a group of nodes on a target. `anchors` are the kinds of its first node."""
+
+    name: ClassVar[str]
+    anchors: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def refuse(self, group: Group) -> Refusal | None:
+        """None if this kernel runs `group` with its types as they stand, layouts aside."""
+
+    @abstractmethod
+    def layouts(self, group: Group) -> Layouts | None:
+        """The layout this kernel needs for each variable and result (None: plain).
+
+        A value that is not named may have any layout. None instead of a mapping: any layout, but
+        the same for all values of the result's rank (an agnostic kernel).
+        """
+
+    @abstractmethod
+    def default(self, group: Group) -> Point:
+        """The schedule to use without tuning."""
+
+    def space(self, group: Group) -> Sequence[Point]:
+        """All schedules worth trying."""
+        return [self.default(group)]
+
+    @abstractmethod
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        """What `group` costs with `point` on this kernel's target."""

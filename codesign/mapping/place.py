@@ -1,0 +1,72 @@
+"""Placement: the cheapest kernel that accepts each op, with element-wise chains fused behind it."""
+
+from collections.abc import Iterator
+
+from codesign.errors import UnsupportedModelError
+from codesign.ir.graph import Node
+from codesign.ir.program import Assignment, Program
+from codesign.mapping.group import Group
+from codesign.mapping.kernel import Kernel
+from codesign.mapping.refusal import Refusal
+from codesign.mapping.target import Target
+
+
+def candidates(group: Group, target: Target) -> Iterator[tuple[Kernel, Refusal | None]]:
+    """Every kernel of `target` for the group's anchor, with its refusal if it refuses."""
+    for kernel in target.by_anchor.get(group.anchor.kind, ()):
+        yield kernel, kernel.refuse(group)
+
+
+def grow(group: Group, kernel: Kernel, taken: set[str]) -> Group:
+    """`group` with as many of the following element-wise nodes as `kernel` accepts."""
+    while True:
+        last = group.nodes[-1]
+        follower = group.graph.only_use(last.outputs[0]) if len(last.outputs) == 1 else None
+        if follower is None or not follower.op.elementwise or follower.name in taken:
+            return group
+        longer = group.extended(follower)
+        if kernel.refuse(longer) is not None:
+            return group
+        group = longer
+
+
+def choose(node: Node, program: Program, target: Target, taken: set[str]) -> tuple[Kernel, Group]:
+    """The kernel and group with the least estimated latency for `node`.
+
+    Groups of different length are compared by latency less that of the nodes which a shorter one
+    leaves over, taken as the price of the bytes they move again.
+    """
+    single = Group(program.graph, (node,))
+    best: tuple[float, Kernel, Group] | None = None
+    refusals = []
+    for kernel, refusal in candidates(single, target):
+        if refusal is not None:
+            refusals.append(f"{kernel.name}: {refusal}")
+            continue
+        group = grow(single, kernel, taken)
+        latency = kernel.cost(single, kernel.default(single)).latency_ms
+        if best is None or latency < best[0]:
+            best = latency, kernel, group
+    if best is None:
+        why = "; ".join(refusals) or f"no kernel starts with {node.kind}"
+        raise UnsupportedModelError(f"target {target.spec} cannot run {node.kind} %{node.name}: {why}")
+    return best[1], best[2]
+
+
+def place(program: Program, target: Target) -> Program:
+    """`program` with every node covered, in an order in which the groups can run.
+
+    UnsupportedModelError names the first op that no kernel takes, and why each refused it.
+    """
+    taken: set[str] = set()
+    position = {node.name: i for i, node in enumerate(program.graph.nodes)}
+    found: list[tuple[int, Assignment]] = []
+    for node in program.graph.nodes:
+        if node.name in taken:
+            continue
+        kernel, group = choose(node, program, target, taken)
+        taken |= set(group.names)
+        last = max(position[name] for name in group.names)
+        found.append((last, Assignment(kernel.name, group.names, kernel.default(group))))
+    found.sort(key=lambda item: item[0])
+    return Program(program.graph, target.spec, tuple(assignment for _, assignment in found))

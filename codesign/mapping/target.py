@@ -1,0 +1,95 @@
+"""The contract of a target: kernels, and everything that follows from them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+from codesign.analysis.estimate import Estimate
+from codesign.errors import RefusedError
+from codesign.ir.encodings.tiled import Tiled
+from codesign.ir.program import Program
+from codesign.ir.types import TensorType
+from codesign.mapping.group import Group
+from codesign.mapping.kernel import Kernel
+
+
+class Target(ABC):
+    """A machine with its kernels. Subclasses are frozen dataclasses whose fields are options."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def spec(self) -> str:
+        """The text that names this target, options included."""
+
+    @property
+    @abstractmethod
+    def kernels(self) -> Sequence[Kernel]:
+        """The kernels, in order of preference at equal cost."""
+
+    @abstractmethod
+    def tile(self, kind: TensorType) -> Tiled | None:
+        """The blocked layout that this target's kernels want for values of type `kind`, if any."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Kernel]:
+        """Kernels by name."""
+        return {kernel.name: kernel for kernel in self.kernels}
+
+    @cached_property
+    def by_anchor(self) -> Mapping[str, Sequence[Kernel]]:
+        """Kernels by the kind of their anchor."""
+        found: dict[str, list[Kernel]] = {}
+        for kernel in self.kernels:
+            for kind in sorted(kernel.anchors):
+                found.setdefault(kind, []).append(kernel)
+        return found
+
+    def place(self, program: Program) -> Program:
+        """`program` with a kernel for every op and layouts chosen, as it would run."""
+        from codesign.mapping.layout import choose_layouts
+        from codesign.mapping.place import place
+
+        return choose_layouts(place(program, self), self)
+
+    def estimate(self, program: Program) -> Estimate:
+        """What each layer of a placed program costs."""
+        layers = []
+        for assignment in program.placement:
+            group = Group(program.graph, program.nodes_of(assignment))
+            layers.append(self.by_name[assignment.kernel].cost(group, assignment.point))
+        return Estimate(tuple(layers))
+
+    def measure(self, program: Program) -> Estimate | None:
+        """Measured cost of each layer of a placed program; None where it cannot run here."""
+        return None
+
+    def verify(self, program: Program) -> None:
+        """RefusedError unless each kernel still accepts its nodes, with their types and layouts."""
+        for assignment in program.placement:
+            kernel = self.by_name.get(assignment.kernel)
+            if kernel is None:
+                raise RefusedError(f"target {self.spec} has no kernel {assignment.kernel}")
+            group = Group(program.graph, program.nodes_of(assignment))
+            refusal = kernel.refuse(group)
+            if refusal is not None:
+                raise RefusedError(f"{kernel.name} no longer takes %{group.name}: {refusal}")
+            self._verify_layouts(kernel, group)
+
+    def _verify_layouts(self, kernel: Kernel, group: Group) -> None:
+        want = kernel.layouts(group)
+        if want is None:
+            rank = group.output_type.rank
+            values = [*group.variables, *group.outputs]
+            found = {group.type(v).layout for v in values if group.type(v).rank == rank}
+            if len(found) > 1:
+                raise RefusedError(f"{kernel.name} %{group.name} mixes layouts {sorted(map(str, found))}")
+            return
+        for value, layout in want.items():
+            have = group.type(value).layout
+            if have != layout:
+                raise RefusedError(
+                    f"{kernel.name} %{group.name} needs %{value} in layout {layout}, it has {have}"
+                )

@@ -1,0 +1,118 @@
+"""Running a plan: buffers are bound once, a call is a loop over prepared functions."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from codesign.errors import DataError
+from codesign.runtime.library import set_threads
+from codesign.runtime.plan import ALIGNMENT, Plan, Port, Slot
+
+
+def aligned_bytes(count: int) -> np.ndarray:
+    """Zeroed bytes that start at a multiple of 64."""
+    raw = np.zeros(count + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count]
+
+
+def aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A contiguous copy of `array` that starts at a multiple of 64."""
+    copy = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+class Executable:
+    """A plan bound to a library and weights. Not safe to call from several threads at once."""
+
+    def __init__(
+        self, plan: Plan, library: Any, weights: Mapping[str, np.ndarray], threads: int = 1
+    ) -> None:
+        import tvm_ffi
+
+        self.plan = plan
+        self.threads = threads
+        self._arena = aligned_bytes(max(plan.arena, 1))
+        held = {name: aligned_copy(array) for name, array in weights.items()}
+        shared = {name: tvm_ffi.from_dlpack(array) for name, array in held.items()}
+        self._weights = held
+        self._inputs = [self._view(port.slot) for port in plan.inputs]
+        self._outputs = [self._view(port.slot) for port in plan.outputs]
+        self._calls = [
+            (
+                library.get_function(step.function),
+                tuple(
+                    shared[a] if isinstance(a, str) else tvm_ffi.from_dlpack(self._view(a))
+                    for a in step.arguments
+                ),
+            )
+            for step in plan.steps
+        ]
+        set_threads(threads)
+
+    def _view(self, slot: Slot) -> np.ndarray:
+        size = int(np.prod(slot.shape, dtype=np.int64)) * np.dtype(slot.dtype).itemsize
+        raw = self._arena[slot.offset : slot.offset + size]
+        return raw.view(slot.dtype).reshape(slot.shape)
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by public name for `inputs` by name; DataError if they do not fit."""
+        self.bind(inputs)
+        self.run()
+        return {
+            port.name: view.reshape(port.shape).astype(port.dtype, copy=True)
+            for port, view in zip(self.plan.outputs, self._outputs, strict=True)
+        }
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Check `inputs` and copy them into their buffers."""
+        for array, view in zip(checked(inputs, self.plan.inputs), self._inputs, strict=True):
+            view[...] = array.reshape(view.shape)
+
+    def run(self) -> None:
+        """Run every step on what is in the buffers."""
+        for function, arguments in self._calls:
+            function(*arguments)
+
+    def time_steps(self, repeats: int) -> list[list[float]]:
+        """Seconds of each step in each of `repeats` runs, in order of the plan."""
+        clock = time.perf_counter
+        rows = []
+        for _ in range(repeats):
+            row = []
+            for function, arguments in self._calls:
+                start = clock()
+                function(*arguments)
+                row.append(clock() - start)
+            rows.append(row)
+        return [list(column) for column in zip(*rows, strict=True)]
+
+    def time(self, repeats: int) -> list[float]:
+        """Seconds of each of `repeats` whole runs."""
+        seconds = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            self.run()
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+
+def checked(inputs: Mapping[str, np.ndarray], ports: Sequence[Port]) -> list[np.ndarray]:
+    """The arrays in the ports' order, or DataError naming what is missing, extra or misshapen."""
+    names = [port.name for port in ports]
+    if set(inputs) != set(names):
+        raise DataError(f"inputs are {sorted(inputs)}, expected {sorted(names)}")
+    found = []
+    for port in ports:
+        array = np.asarray(inputs[port.name])
+        if array.shape != port.shape:
+            raise DataError(f"input {port.name} has shape {array.shape}, expected {port.shape}")
+        if array.dtype != np.dtype(port.dtype):
+            if not np.can_cast(array.dtype, port.dtype, "same_kind"):
+                raise DataError(f"input {port.name} is {array.dtype}, expected {port.dtype}")
+            array = array.astype(port.dtype)
+        found.append(array)
+    return found

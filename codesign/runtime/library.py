@@ -1,0 +1,58 @@
+"""Loading compiled libraries without importing TVM: the runtime's shared object and tvm_ffi."""
+
+import ctypes
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import ArtifactError
+
+
+@cache
+def load_runtime() -> None:
+    """Make the TVM runtime's symbols visible to libraries that are opened later."""
+    import tvm_ffi  # noqa: F401  (loads libtvm_ffi, which the runtime needs)
+
+    spec = importlib.util.find_spec("tvm")
+    if spec is None or spec.origin is None:
+        raise ArtifactError("running needs the package apache-tvm, which is not installed")
+    path = Path(spec.origin).parent / "lib" / "libtvm_runtime.so"
+    try:
+        ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise ArtifactError(f"cannot load the TVM runtime {path.name}: {error}") from None
+
+
+def load_library(path: Path) -> Any:
+    """The functions of a shared library (.so) or relocatable object (.o), by name."""
+    load_runtime()
+    import tvm_ffi
+
+    try:
+        if path.suffix == ".o":
+            return _load_object(path)
+        return tvm_ffi.load_module(str(path))
+    except (RuntimeError, OSError) as error:
+        raise ArtifactError(f"cannot load {path.name}: {error}") from None
+
+
+def _load_object(path: Path) -> Any:
+    try:
+        from tvm_ffi_orcjit import ExecutionSession
+    except ImportError:
+        raise ArtifactError(
+            f"{path.name} is an unlinked object; opening it needs the package apache-tvm-ffi-orcjit"
+        ) from None
+    library = ExecutionSession().create_library()
+    library.add(str(path))
+    return library
+
+
+def set_threads(count: int) -> None:
+    """Use `count` threads for parallel loops in this process from now on."""
+    load_runtime()
+    import tvm_ffi
+
+    mode = 1  # big cores first; the runtime pins each worker to one
+    tvm_ffi.get_global_func("runtime.config_threadpool")(mode, count)

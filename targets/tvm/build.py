@@ -1,0 +1,141 @@
+"""From a placed program to object code, a plan and packed weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.ir.graph import Graph
+from codesign.ir.program import Program
+from codesign.mapping.group import Group
+from codesign.mapping.memory import Life, arrange
+from codesign.runtime.plan import Plan, Port, Slot, Step
+from codesign.targets.tvm.emitted import Emitted
+from codesign.targets.tvm.storage import physical_bytes, physical_dtype, physical_shape
+from codesign.targets.tvm.target import Cpu
+
+
+@dataclass(frozen=True)
+class Built:
+    """Compiled code (a TVM module, with `save(path)`), the plan, and weights by name."""
+
+    module: Any
+    plan: Plan
+    weights: dict[str, np.ndarray]
+
+    def save_object(self, path: Path) -> None:
+        """Write the relocatable object file."""
+        self.module.mod.write_to_file(str(path), "o")
+
+
+def build(program: Program, target: Cpu) -> Built:
+    """Compile a placed `program`: one function for each distinct kernel, called in order."""
+    library = _Functions()
+    emitted = []
+    for assignment in program.placement:
+        kernel = target.by_name[assignment.kernel]
+        group = Group(program.graph, program.nodes_of(assignment))
+        one: Emitted = kernel.emit(group, assignment.point)  # type: ignore[attr-defined]
+        emitted.append((group.name, library.add(kernel.name, one), one))
+    aliases = _aliases(emitted)
+    plan, weights = _plan(program.graph, emitted, aliases)
+    return Built(library.compile(target), plan, weights)
+
+
+class _Functions:
+    """Functions that are equal but for their name are compiled once."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, Any] = {}
+        self.known: dict[int, list[tuple[str, Any]]] = {}
+
+    def add(self, kernel: str, emitted: Emitted) -> str | None:
+        """The name of the function for `emitted`, None for a view."""
+        if emitted.make is None:
+            return None
+        import tvm_ffi
+
+        name = f"{kernel.replace('-', '_')}_{len(self.functions)}"
+        bare = emitted.make("kernel")
+        digest = tvm_ffi.structural_hash(bare)
+        for other, function in self.known.get(digest, []):
+            if tvm_ffi.structural_equal(function, bare):
+                return other
+        self.known.setdefault(digest, []).append((name, bare))
+        self.functions[name] = bare.with_attr("global_symbol", name)
+        return name
+
+    def compile(self, target: Cpu) -> Any:
+        """One library of all functions."""
+        import tvm
+
+        module = tvm.IRModule(self.functions)
+        return tvm.compile(module, target=tvm.target.Target(target.instructions.tvm_target))
+
+
+Emission = tuple[str, str | None, Emitted]
+
+
+def _aliases(emitted: list[Emission]) -> dict[str, str]:
+    """The value whose buffer each view shares."""
+    found: dict[str, str] = {}
+    for _, function, one in emitted:
+        if function is None:
+            source, result = one.arguments
+            assert isinstance(source, str) and isinstance(result, str)
+            found[result] = found.get(source, source)
+    return found
+
+
+def _plan(
+    graph: Graph, emitted: list[Emission], aliases: dict[str, str]
+) -> tuple[Plan, dict[str, np.ndarray]]:
+    first: dict[str, int] = {aliases.get(v, v): -1 for v in graph.inputs}
+    last: dict[str, int] = dict(first)
+    for i, (_, _, one) in enumerate(emitted):
+        for argument in one.arguments:
+            if isinstance(argument, str):
+                value = aliases.get(argument, argument)
+                first.setdefault(value, i)
+                last[value] = i
+    for value in (*graph.outputs, *graph.inputs):
+        last[aliases.get(value, value)] = len(emitted)
+    size = {v: 0 for v in first}
+    for value in (*graph.types,):
+        root = aliases.get(value, value)
+        if root in size:
+            size[root] = max(size[root], physical_bytes(graph.types[value]))
+    offsets, arena = arrange([Life(v, size[v], first[v], last[v]) for v in first])
+
+    def slot(value: str) -> Slot:
+        kind = graph.types[value]
+        return Slot(offsets[aliases.get(value, value)], physical_shape(kind), physical_dtype(kind))
+
+    def port(value: str, name: str) -> Port:
+        kind = graph.types[value]
+        return Port(name, kind.shape, kind.dtype.numpy.name, slot(value))
+
+    weights: dict[str, np.ndarray] = {}
+    steps = []
+    for layer, function, one in emitted:
+        if function is None:
+            continue
+        arguments: list[Slot | str] = []
+        for argument in one.arguments:
+            if isinstance(argument, str):
+                arguments.append(slot(argument))
+            else:
+                arguments.append(f"w{len(weights)}")
+                weights[f"w{len(weights)}"] = argument
+        steps.append(Step(layer, function, tuple(arguments)))
+    names = zip(graph.outputs, graph.output_names, strict=True)
+    return (
+        Plan(
+            tuple(steps),
+            arena,
+            tuple(port(v, v) for v in graph.inputs),
+            tuple(port(v, n) for v, n in names),
+        ),
+        weights,
+    )

@@ -1,0 +1,156 @@
+"""The chain behind an anchor as an epilogue: operands are collected first, then expressions made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from codesign.ir.graph import Node
+from codesign.ir.types import TensorType
+from codesign.mapping.group import Group
+from codesign.mapping.refusal import Refusal
+from codesign.targets.tvm.emitted import Argument
+from codesign.targets.tvm.epilogue import Epilogue, Operand
+from codesign.targets.tvm.scalar import SCALAR, lowered
+from codesign.targets.tvm.storage import aligned, physical_dtype, physical_shape, tile_constant
+from codesign.targets.tvm.tir import load
+
+Expr = Any
+
+
+@dataclass(frozen=True)
+class Env:
+    """Where an expression of the chain is evaluated: accumulator, output index, buffers."""
+
+    acc: Expr
+    index: tuple[Expr, ...]
+    buffers: tuple[Any, ...]
+
+
+Value = Callable[[Env], Expr]
+
+
+@dataclass
+class Chain:
+    """Lowers the nodes of a group after its anchor to one expression of the stored element.
+
+    `group` must have been accepted by `refuse_chain`. `start` is the anchor's value in terms of the
+    accumulator; it is there for anchors whose result needs more than the bare accumulator.
+    """
+
+    group: Group
+    operands: list[Operand] = field(default_factory=list)
+    arguments: list[Argument] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def out(self) -> TensorType:
+        """Type of the stored result."""
+        return self.group.output_type
+
+    def epilogue(self, start: Value | None) -> Epilogue:
+        """The epilogue whose anchor value is `start`; without it the anchor is lowered as well."""
+        from codesign.targets.tvm.integer import lower_integer
+
+        if start is not None:
+            self.values[self.group.anchor.outputs[0]] = start
+        for node in self.group.nodes if start is None else self.group.chain:
+            inputs = [self.value(v) for v in node.operands]
+            self.values[node.outputs[0]] = (
+                lower_integer(self, node, inputs)
+                if self.encoded(node)
+                else _lower(node, inputs)
+            )
+        final = self.values[self.group.outputs[0]]
+        return Epilogue(
+            tuple(self.operands),
+            physical_dtype(self.out),
+            lambda acc, index, buffers: final(Env(acc, tuple(index), tuple(buffers))),
+        )
+
+    def encoded(self, node: Node) -> bool:
+        """True if any value of `node` is stored as integers."""
+        values = [v for v in (*node.operands, *node.outputs) if v not in self.group.graph.constants]
+        return any(self.group.type(v).integer is not None for v in values)
+
+    def value(self, name: str) -> Value:
+        """The value called `name`: of the chain, or loaded from an operand."""
+        if name not in self.values:
+            const = self.group.graph.constants.get(name)
+            self.values[name] = self.variable(name) if const is None else self.constant(const.array)
+        return self.values[name]
+
+    def constant(self, array: np.ndarray) -> Value:
+        """A broadcast constant: an immediate if it is one number, else an operand."""
+        if array.size == 1:
+            scalar = array.reshape(-1)[0]
+            return lambda env: _immediate(scalar)
+        content = tile_constant(array, self.out.rank, self.out.layout)
+        slot = self._slot(content, content.shape, content.dtype.name)
+        logical = aligned(array.shape, self.out.rank)
+        tiled = self.out.layout is not None and logical[self.out.layout.axis] != 1
+        return lambda env: load(env.buffers[slot], self._index(env.index, logical, tiled))
+
+    def channels(self, array: np.ndarray, axis: int) -> Value:
+        """A vector along `axis` of the result (a bias, scales), broadcast over the others."""
+        shape = [1] * self.out.rank
+        shape[axis] = array.size
+        return self.constant(array.reshape(shape))
+
+    def variable(self, name: str) -> Value:
+        """An operand that is computed at run time, in its own layout."""
+        kind = self.group.type(name)
+        slot = self._slot(name, physical_shape(kind), physical_dtype(kind))
+        logical = aligned(kind.shape, self.out.rank)
+        if kind.layout is None:
+            lost = self.out.rank - kind.rank
+            return lambda env: load(
+                env.buffers[slot], self._index(env.index, logical, False)[lost:] or (0,)
+            )
+        return lambda env: load(env.buffers[slot], self._index(env.index, logical, True))
+
+    def _slot(self, argument: Argument, shape: tuple[int, ...], dtype: str) -> int:
+        self.arguments.append(argument)
+        self.operands.append(Operand(f"operand{len(self.operands)}", shape, dtype))
+        return len(self.operands) - 1
+
+    def _index(
+        self, index: tuple[Expr, ...], logical: tuple[int, ...], tiled: bool
+    ) -> tuple[Expr, ...]:
+        """The index into an operand of `logical` shape from the index into the result."""
+        layout = self.out.layout
+        outer = index if layout is None else index[:-1]
+        found = [0 if extent == 1 else i for i, extent in zip(outer, logical, strict=True)]
+        if not tiled:
+            return tuple(found)
+        assert layout is not None
+        return (*found, 0 if logical[layout.axis] == 1 else index[-1])
+
+
+def _lower(node: Node, inputs: list[Value]) -> Value:
+    return lambda env: lowered(node.op, [value(env) for value in inputs])
+
+
+def _immediate(scalar: np.generic) -> Expr:
+    from tvm import tirx
+
+    return tirx.const(scalar.item(), scalar.dtype.name)
+
+
+def refuse_chain(group: Group, with_anchor: bool = False) -> Refusal | None:
+    """None if every node behind the anchor can be lowered into its epilogue."""
+    out = group.output_type
+    if out.shape != group.anchor_type.shape:
+        return Refusal("a fused chain keeps the anchor's shape", f"it ends in {out}")
+    for node in group.nodes if with_anchor else group.chain:
+        if node.kind not in SCALAR:
+            return Refusal("fused ops have a scalar form", f"{node.kind} has none")
+        for value in node.operands:
+            kind = group.type(value)
+            if value in group.graph.constants and kind.integer is None:
+                continue
+            mixed = kind.integer is not None and value not in group.graph.constants
+            if kind.rank > out.rank or (mixed and kind.shape != out.shape):
+                return Refusal("fused operands broadcast to the result", f"%{value} is {kind}")
+    return None

@@ -1,0 +1,50 @@
+"""What all kernels of the TVM CPU target share."""
+
+from abc import abstractmethod
+from dataclasses import asdict
+from typing import Any, ClassVar, TypeVar
+
+from codesign.analysis.estimate import LayerCost
+from codesign.ir.program import Point
+from codesign.mapping.group import Group
+from codesign.mapping.kernel import Kernel
+from codesign.targets.tvm.cost import Machine, roofline
+from codesign.targets.tvm.emitted import Emitted
+from codesign.targets.tvm.isa import Isa
+
+Schedule = TypeVar("Schedule")
+
+
+class CpuKernel(Kernel):
+    """A kernel that becomes a TIR function for one instruction set.
+
+    `efficiency` is the share of peak arithmetic that it reaches on large problems.
+    """
+
+    efficiency: ClassVar[float] = 0.8
+
+    def __init__(self, isa: Isa, machine: Machine) -> None:
+        self.isa = isa
+        self.machine = machine
+
+    @abstractmethod
+    def emit(self, group: Group, point: Point) -> Emitted:
+        """The function that runs `group` with the schedule `point`."""
+
+    def default(self, group: Group) -> Point:
+        """No choices."""
+        return ()
+
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        """Roofline of arithmetic and memory traffic."""
+        return roofline(self.machine, self.isa, self.name, group, self.efficiency)
+
+
+def to_point(schedule: Any) -> Point:
+    """A schedule dataclass as the generic point of a program."""
+    return tuple(asdict(schedule).items())
+
+
+def from_point(cls: type[Schedule], point: Point) -> Schedule:
+    """Inverse of `to_point`."""
+    return cls(**dict(point))

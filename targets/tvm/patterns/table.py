@@ -1,0 +1,15 @@
+"""The kernels of the CPU target, in order of preference at equal cost."""
+
+from codesign.targets.tvm.kernel import CpuKernel
+from codesign.targets.tvm.patterns.conv import ConvDepthwise, ConvDirect, ConvPointwise, ConvStem
+from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
+
+KERNELS: tuple[type[CpuKernel], ...] = (
+    ConvPointwise,
+    ConvDepthwise,
+    ConvStem,
+    ConvDirect,
+    Elementwise,
+    View,
+    Relayout,
+)
