@@ -2,3 +2,12 @@
 
 if __name__ != "codesign.passes":
     raise ImportError("import this package as codesign.passes, not as passes")
+
+TABLE = {
+    "common-subexpressions": "simplify.common_subexpressions:CommonSubexpressions",
+    "dead-code": "simplify.dead_code:DeadCode",
+    "fold-batch-norm": "simplify.fold_batch_norm:FoldBatchNorm",
+    "fold-constants": "simplify.fold_constants:FoldConstants",
+    "layout": "place.layout:Layout",
+    "place": "place.place:Place",
+}

@@ -47,12 +47,22 @@ class Target(ABC):
                 found.setdefault(kind, []).append(kernel)
         return found
 
-    def place(self, program: Program) -> Program:
-        """`program` with a kernel for every op and layouts chosen, as it would run."""
-        from codesign.mapping.layout import choose_layouts
+    def choose_kernels(self, program: Program) -> Program:
+        """`program` without layouts, with the cheapest kernel for every op."""
+        from codesign.mapping.layout import without_layouts
         from codesign.mapping.place import place
 
-        return choose_layouts(place(program, self), self)
+        return place(without_layouts(program), self)
+
+    def choose_layouts(self, program: Program) -> Program:
+        """A placed `program` with a layout for every value."""
+        from codesign.mapping.layout import choose_layouts
+
+        return choose_layouts(program, self)
+
+    def place(self, program: Program) -> Program:
+        """`program` with a kernel for every op and layouts chosen, as it would run."""
+        return self.choose_layouts(self.choose_kernels(program))
 
     def estimate(self, program: Program) -> Estimate:
         """What each layer of a placed program costs."""

@@ -20,6 +20,12 @@ class Target(Protocol):
     def spec(self) -> str:
         """The text that names this target, options included."""
 
+    def choose_kernels(self, program: Program) -> Program:
+        """`program` with the cheapest kernel for every op, layouts open."""
+
+    def choose_layouts(self, program: Program) -> Program:
+        """A placed `program` with a layout for every value."""
+
     def place(self, program: Program) -> Program:
         """`program` with a kernel for every op and layouts chosen, as it would run."""
 

@@ -1,0 +1,1 @@
+"""Scheduling passes: which kernel runs what, in which layout."""

@@ -1,0 +1,28 @@
+"""Choosing a layout for every value."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from codesign.errors import UsageError
+from codesign.ir.program import Program
+from codesign.rewrite.context import Context
+from codesign.rewrite.pass_ import Pass
+
+
+@dataclass(frozen=True)
+class Layout(Pass):
+    """Choose plain or blocked layouts for all values of a placed program, converting fewest bytes.
+
+    Before:
+        %y: tensor<1x16x6x6xf32> = conv(%x, %w)
+    After:
+        %x.blocked: tensor<1x16x8x8xf32, tiled<>> = relayout(%x)
+        %y: tensor<1x16x6x6xf32, tiled<>> = conv(%x.blocked, %w)
+    """
+
+    name: ClassVar[str] = "layout"
+
+    def run(self, program: Program, context: Context) -> Program:
+        if not program.placement:
+            raise UsageError("layout chooses for placed kernels; put `place` before it")
+        return context.need_target(self.name).choose_layouts(program)

@@ -1,0 +1,25 @@
+"""Choosing a kernel for every op."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from codesign.ir.program import Program
+from codesign.rewrite.context import Context
+from codesign.rewrite.pass_ import Pass
+
+
+@dataclass(frozen=True)
+class Place(Pass):
+    """Give every op the cheapest kernel of the target that accepts it, element-wise ops fused.
+
+    Before:
+        %a: tensor<1x16x6x6xf32> = conv(%x, %w)
+        %y: tensor<1x16x6x6xf32> = relu(%a)
+    After, beside the graph:
+        place "cpu" { conv-direct(%a, %y) }
+    """
+
+    name: ClassVar[str] = "place"
+
+    def run(self, program: Program, context: Context) -> Program:
+        return context.need_target(self.name).choose_kernels(program)
