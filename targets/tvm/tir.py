@@ -117,9 +117,9 @@ class Function:
         self._blocks[-1].append(statement)
 
 
-def load(buffer: Buffer, index: Sequence[Expr], lanes: int = 1) -> Expr:
-    """`lanes` consecutive elements of `buffer` from `index` on, along its last axis."""
-    return tirx.BufferLoad(buffer, _lanes(index, lanes))
+def load(buffer: Buffer, index: Sequence[Expr], lanes: int = 1, step: int = 1) -> Expr:
+    """`lanes` elements of `buffer` from `index` on, along its last axis, `step` apart."""
+    return tirx.BufferLoad(buffer, _lanes(index, lanes, step))
 
 
 def splat(value: Expr, lanes: int) -> Expr:
@@ -149,10 +149,10 @@ def _buffer(name: str, shape: Sequence[int], dtype: str, scope: str) -> Buffer:
     )
 
 
-def _lanes(index: Sequence[Expr], lanes: int) -> list[Expr]:
+def _lanes(index: Sequence[Expr], lanes: int, step: int = 1) -> list[Expr]:
     if lanes == 1:
         return list(index)
-    return [*index[:-1], tirx.Ramp(tirx.convert(index[-1]), 1, lanes)]
+    return [*index[:-1], tirx.Ramp(tirx.convert(index[-1]), step, lanes)]
 
 
 def _sequence(statements: list[Any]) -> Any:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.kernels.window import Columns, Window, columns, row_taps, split, windows
 from codesign.targets.tvm.tir import Function, PrimFunc, load, multiply_add, zeros
-from tvm import tirx
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def accepts(shape: ConvShape) -> bool:
 
 def space(shape: ConvShape, isa: Isa) -> list[Point]:
     """Every schedule that fits the registers of `isa`; `rows` counts flat pixels."""
-    return schedule.space(_flat(shape), isa)
+    return schedule.space(_flat(shape), isa, shape.block)
 
 
 def default(shape: ConvShape, isa: Isa) -> Point:

@@ -23,7 +23,7 @@ def accepts(shape: ConvShape) -> bool:
 
 def space(shape: ConvShape, isa: Isa) -> list[Point]:
     """Every schedule that fits the registers of `isa`."""
-    return schedule.space(shape, isa)
+    return schedule.space(shape, isa, 1)
 
 
 def default(shape: ConvShape, isa: Isa) -> Point:

@@ -20,18 +20,18 @@ CACHE = 768 * 1024  # bytes of the second-level cache that one operand may fill
 TASKS = 8  # tasks a kernel should have for threads to share
 
 
-def space(shape: ConvShape, isa: Isa) -> list[Point]:
+def space(shape: ConvShape, isa: Isa, depth: int) -> list[Point]:
     """Every tile that fits the registers of `isa`, with bands of 1, 2, 4, ... row tiles."""
     return [
         Point(cols, rows, blocks, band)
-        for rows, cols, blocks in _tiles(shape, isa)
+        for rows, cols, blocks in _tiles(shape, isa, depth)
         for band in _bands(len(split(shape.out_spatial[0], rows)))
     ]
 
 
 def best(shape: ConvShape, isa: Isa, depth: int) -> Point:
     """The cheapest schedule by the model; among equals the one with the larger bands."""
-    tile = min(_tiles(shape, isa), key=lambda t: _compute(shape, isa, *t))
+    tile = min(_tiles(shape, isa, depth), key=lambda t: _compute(shape, isa, *t))
     rows, cols, blocks = tile
     bands = _bands(len(split(shape.out_spatial[0], rows)))
     return min(
@@ -40,7 +40,7 @@ def best(shape: ConvShape, isa: Isa, depth: int) -> Point:
     )
 
 
-def _tiles(shape: ConvShape, isa: Isa) -> list[tuple[int, int, int]]:
+def _tiles(shape: ConvShape, isa: Isa, depth: int) -> list[tuple[int, int, int]]:
     """(rows, cols, blocks): whole divisors of a group's channel blocks; equal cuts only once."""
     oh, ow = shape.out_spatial
     per_group = shape.oc_blocks // shape.groups
@@ -48,7 +48,7 @@ def _tiles(shape: ConvShape, isa: Isa) -> list[tuple[int, int, int]]:
     for blocks in (b for b in range(1, 9) if per_group % b == 0):
         for cols in _cuts(ow):
             for rows in _cuts(oh) if cols == ow else [1]:
-                if registers(isa, shape.block, rows * cols, blocks) <= isa.registers:
+                if registers(isa, shape.block, rows * cols, blocks, depth) <= isa.registers:
                     found.append((rows, cols, blocks))
     return found
 

@@ -13,10 +13,11 @@ left or right edge is generated without the multiplications that would meet padd
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tvm import tirx
+
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.window import Taps, Window, row_taps
 from codesign.targets.tvm.tir import Buffer, Expr, Function, load, multiply_add, splat, zeros
-from tvm import tirx
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ class Tile:
         return self.rows * self.cols * self.blocks * self.lanes
 
 
-def registers(isa: Isa, block: int, pixels: int, blocks: int) -> int:
-    """Vector registers that a tile needs: accumulators, weights, one input and one product."""
+def registers(isa: Isa, block: int, pixels: int, blocks: int, depth: int) -> int:
+    """Vector registers that a tile needs: accumulators, weights, one input and one product.
+
+    With a depth of 1, LLVM keeps the inputs that neighbouring taps share: one more a pixel.
+    """
     vectors = block // isa.f32_lanes
     fused = isa.vector_bits > 128 or isa.triple.startswith("aarch64")
-    return (pixels + 1) * blocks * vectors + (1 if fused else 2)
+    shared = pixels if depth == 1 else 0
+    return (pixels + 1) * blocks * vectors + (1 if fused else 2) + shared
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.kernels.tile import Accumulation, Reduction, Tile
 from codesign.targets.tvm.kernels.window import Columns, columns, split, windows
 from codesign.targets.tvm.tir import Function, PrimFunc, load
-from tvm import tirx
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tvm import tirx
+
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.tir import Expr
-from tvm import tirx
 
 
 @dataclass(frozen=True)
