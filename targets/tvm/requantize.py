@@ -177,15 +177,24 @@ class _Vector:
         self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...], odd: int
     ) -> Expr:
         first = index[-1].base + 8 * odd
-        total = _wide(acc, odd) * load(buffers[0], (first,), 8) + load(buffers[1], (first,), 8)
+        total = _wide(acc, odd) * _signed(load(buffers[0], (first,), 8))
+        total = total + load(buffers[1], (first,), 8)
         if len(buffers) > 3:
             other = tirx.Cast(f"int32x{LANES}", tirx.BufferLoad(buffers[4], list(index)))
-            total = total + _wide(other, odd) * load(buffers[3], (first,), 8)
+            total = total + _wide(other, odd) * _signed(load(buffers[3], (first,), 8))
         return total >> load(buffers[2], (first,), 8)
 
 
 def _wide(value: Expr, odd: int) -> Expr:
     """The even or odd lanes of an int32x16, sign-extended to int64x8."""
     pairs = tirx.reinterpret("int64x8", value)
-    half = tirx.Broadcast(tirx.const(32, "int64"), 8)
-    return pairs >> half if odd else (pairs << half) >> half
+    return pairs >> _half_word() if odd else _signed(pairs)
+
+
+def _signed(value: Expr) -> Expr:
+    """Shows the compiler that an int64x8 holds 32-bit numbers, so that it may use vpmuldq."""
+    return (value << _half_word()) >> _half_word()
+
+
+def _half_word() -> Expr:
+    return tirx.Broadcast(tirx.const(32, "int64"), 8)

@@ -173,18 +173,18 @@ class _Kernel:
     def _tile(self, n: Expr, group: Expr, y: Expr, x: Expr) -> None:
         point = self.point
         count = point.rows * point.columns * point.blocks
-        acc = self.f.local("acc", (count * LANES,), "int32")
-        for i in range(count):
-            self.f.store(acc, zeros(LANES, "int32"), (i * LANES,), LANES)
+        acc = [self.f.local("acc", (LANES,), "int32") for _ in range(count)]
+        for a in acc:
+            self.f.store(a, zeros(LANES, "int32"), (0,), LANES)
         self._reduce(acc, n, group, y, x)
         blocks = -(-self.p.oc // LANES)
         block = self.f.let(tirx.min(group * point.blocks, blocks - point.blocks))
         for i in range(count):
             (r, c), b = divmod(i // point.blocks, point.columns), i % point.blocks
             index = self.out.at(n, y + r, x + c, (block + b) * LANES)
-            layout.finish(self.f, self.epilogue, (acc, i * LANES), self.out, index, self.operands)
+            layout.finish(self.f, self.epilogue, acc[i], self.out, index, self.operands)
 
-    def _reduce(self, acc: Buffer, n: Expr, group: Expr, y: Expr, x: Expr) -> None:
+    def _reduce(self, acc: list[Buffer], n: Expr, group: Expr, y: Expr, x: Expr) -> None:
         kh, kw, steps = _steps(self.p)
         p, f = self.p, self.f
         with f.serial(kh, "ky") as ky, f.serial(kw, "kx") as kx, f.serial(steps, "k") as k:
@@ -202,12 +202,10 @@ class _Kernel:
                     tirx.reinterpret("uint8x64", tirx.Broadcast(word, LANES)), "a", "uint8x64"
                 )
                 for b, w in enumerate(weights):
-                    at_acc = ((i * self.point.blocks + b) * LANES,)
-                    total = llvm(
-                        "int32x16",
-                        "llvm.x86.avx512.vpdpbusd.512",
-                        load(acc, at_acc, LANES),
-                        pixel,
-                        w,
-                    )
-                    f.store(acc, total, at_acc, LANES)
+                    total = acc[i * self.point.blocks + b]
+                    f.store(total, dot(load(total, (0,), LANES), pixel, w), (0,), LANES)
+
+
+def dot(total: Expr, pixel: Expr, weight: Expr) -> Expr:
+    """total[c] + sum over 4 of u8 pixel x s8 weight, for 16 channels."""
+    return llvm("int32x16", "llvm.x86.avx512.vpdpbusd.512", total, pixel, weight)

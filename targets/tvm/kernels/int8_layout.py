@@ -163,19 +163,18 @@ def _pieces(count: int) -> list[tuple[int, int, int]]:
 def finish(
     f: Function,
     epilogue: Epilogue,
-    acc: tuple[Buffer, int],
+    acc: Buffer,
     out: Image,
     index: tuple[Expr, ...],
     operands: tuple[Buffer, ...],
 ) -> None:
-    """Store the epilogue of 16 accumulators of the local buffer and offset `acc` at `index`."""
-    buffer, first = acc
+    """Store the epilogue of the 16 accumulators in the local buffer `acc` at `index`."""
     *outer, channel = index
     if epilogue.vector:
         where = (*outer, tirx.Ramp(tirx.convert(channel), 1, LANES))
-        value = epilogue.apply(load(buffer, (first,), LANES), where, operands)
+        value = epilogue.apply(load(acc, (0,), LANES), where, operands)
         f.store(out.buffer, value, index, LANES)
         return
     with f.vectorized(LANES) as lane:
         where = (*outer, channel + lane)
-        f.store(out.buffer, epilogue.apply(load(buffer, (first + lane,)), where, operands), where)
+        f.store(out.buffer, epilogue.apply(load(acc, (lane,)), where, operands), where)
