@@ -33,17 +33,22 @@ def accepts(shape: ConvShape) -> bool:
 
 def space(shape: ConvShape, isa: Isa) -> list[Point]:
     """Every schedule that fits the registers of `isa`."""
-    oh, ow = shape.out_spatial
-    widths = sorted({split(ow, most)[0] for most in range(1, _widest(shape, isa) + 1)})
-    rows = [1 << i for i in range(oh.bit_length()) if 1 << i < oh]
-    return [Point(cols, r) for cols in widths for r in [*rows, oh]]
+    widest = _widest(shape, isa)
+    widths = sorted({split(shape.out_spatial[1], most)[0] for most in range(1, widest + 1)})
+    return [Point(cols, rows) for cols in widths for rows in _bands(shape)]
 
 
 def default(shape: ConvShape, isa: Isa) -> Point:
-    """The widest tile up to 14 columns; enough tasks for several threads."""
-    oh, ow = shape.out_spatial
-    cols = split(ow, min(14, _widest(shape, isa)))[0]
-    return Point(cols, oh if shape.n * shape.ic_blocks >= 8 else max(1, oh // 4))
+    """The widest tile up to 14 columns; as many rows as leave 8 tasks for threads to share."""
+    cols = split(shape.out_spatial[1], min(14, _widest(shape, isa)))[0]
+    planes, rows = shape.n * shape.ic_blocks, shape.out_spatial[0]
+    fair = [band for band in _bands(shape) if planes * -(-rows // band) >= 8]
+    return Point(cols, fair[-1] if fair else 1)
+
+
+def _bands(shape: ConvShape) -> list[int]:
+    rows = shape.out_spatial[0]
+    return [*(1 << i for i in range(rows.bit_length()) if 1 << i < rows), rows]
 
 
 def _widest(shape: ConvShape, isa: Isa) -> int:
