@@ -9,5 +9,6 @@ TABLE = {
     "fold-batch-norm": "simplify.fold_batch_norm:FoldBatchNorm",
     "fold-constants": "simplify.fold_constants:FoldConstants",
     "layout": "place.layout:Layout",
+    "quantize-int8": "quantize.quantize_int8:QuantizeInt8",
     "place": "place.place:Place",
 }

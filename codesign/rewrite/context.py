@@ -1,13 +1,14 @@
 """What a pass may ask for: target, data, seed, progress; and where it leaves its notes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from codesign.analysis.estimate import Estimate
-from codesign.errors import UsageError
+from codesign.errors import DataError, UsageError
+from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 
 Batch = Mapping[str, np.ndarray]
@@ -47,6 +48,29 @@ class Dataset:
     def size(self) -> int:
         """Number of samples."""
         return len(next(iter(self.inputs.values())))
+
+    def batches(self, graph: Graph, count: int | None = None) -> Iterator[dict[str, np.ndarray]]:
+        """Inputs for `graph`, as many samples at a time as its batch, at most `count` of them.
+
+        DataError if names or shapes do not match the graph's inputs.
+        """
+        self.check(graph)
+        size = graph.types[graph.inputs[0]].shape[0]
+        for start in range(0, min(self.size, count or self.size) // size * size, size):
+            yield {name: self.inputs[name][start : start + size] for name in graph.inputs}
+
+    def check(self, graph: Graph) -> None:
+        """Raise DataError unless every input of `graph` has samples of its shape here."""
+        if set(self.inputs) != set(graph.inputs):
+            given, wanted = sorted(self.inputs), sorted(graph.inputs)
+            raise DataError(f"the data has arrays {given}, but the model takes {wanted}")
+        for name in graph.inputs:
+            have, want = self.inputs[name].shape, graph.types[name].shape
+            if have[1:] != want[1:] or have[0] < want[0] or have[0] != self.size:
+                raise DataError(
+                    f"data for input {name!r} has shape {list(have)}, but the model takes "
+                    f"{list(want)}: expected [samples, ...] with at least {want[0]} samples"
+                )
 
 
 @dataclass(frozen=True)

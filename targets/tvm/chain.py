@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS
 from codesign.ir.graph import Node
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
@@ -51,18 +52,18 @@ class Chain:
 
     def epilogue(self, start: Value | None) -> Epilogue:
         """The epilogue whose anchor value is `start`; without it the anchor is lowered as well."""
-        from codesign.targets.tvm.integer import lower_integer
+        from codesign.targets.tvm.integer import lower_integer, narrowed
 
         if start is not None:
             self.values[self.group.anchor.outputs[0]] = start
         for node in self.group.nodes if start is None else self.group.chain:
             inputs = [self.value(v) for v in node.operands]
             self.values[node.outputs[0]] = (
-                lower_integer(self, node, inputs)
-                if self.encoded(node)
-                else _lower(node, inputs)
+                lower_integer(self, node, inputs) if self.encoded(node) else _lower(node, inputs)
             )
         final = self.values[self.group.outputs[0]]
+        if self.out.integer is not None:
+            final = narrowed(final, self.out.integer)
         return Epilogue(
             tuple(self.operands),
             physical_dtype(self.out),
@@ -78,8 +79,16 @@ class Chain:
         """The value called `name`: of the chain, or loaded from an operand."""
         if name not in self.values:
             const = self.group.graph.constants.get(name)
-            self.values[name] = self.variable(name) if const is None else self.constant(const.array)
+            self.values[name] = self.operand(name) if const is None else self.constant(const.array)
         return self.values[name]
+
+    def operand(self, name: str) -> Value:
+        """An operand that is computed at run time: float, or codes widened to int32."""
+        from codesign.targets.tvm.integer import int32
+
+        value = self.variable(name)
+        coded = self.group.type(name).integer is not None
+        return (lambda env: int32(value(env))) if coded else value
 
     def constant(self, array: np.ndarray) -> Value:
         """A broadcast constant: an immediate if it is one number, else an operand."""
@@ -150,7 +159,10 @@ def refuse_chain(group: Group, with_anchor: bool = False) -> Refusal | None:
             kind = group.type(value)
             if value in group.graph.constants and kind.integer is None:
                 continue
-            mixed = kind.integer is not None and value not in group.graph.constants
-            if kind.rank > out.rank or (mixed and kind.shape != out.shape):
+            if kind.rank > out.rank:
                 return Refusal("fused operands broadcast to the result", f"%{value} is {kind}")
+            if with_anchor or kind.integer is None or value == group.anchor.outputs[0]:
+                continue
+            if kind.integer.width == ACCUMULATOR_BITS and value in group.variables:
+                return Refusal("32-bit accumulators stay in registers", f"%{value} is {kind}")
     return None

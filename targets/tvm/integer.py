@@ -1,10 +1,127 @@
-"""Nodes of a chain whose values are stored as integers."""
+"""Nodes of a chain whose values are stored as integers; the meaning is `interpret.integer`'s.
 
-from codesign.errors import RefusedError
+Codes are int32 expressions here; only the end of the chain narrows them to what is stored.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codesign.analysis.codes import CLAMPS, clampable, code_bounds, scale_ratio
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
+from codesign.ir.fixedpoint import fixed_point
 from codesign.ir.graph import Node
-from codesign.targets.tvm.chain import Chain, Value
+from codesign.targets.tvm.scalar import lowered
+
+if TYPE_CHECKING:
+    from codesign.targets.tvm.chain import Chain, Value
+
+Expr = Any
 
 
-def lower_integer(chain: Chain, node: Node, inputs: list[Value]) -> Value:
-    """The codes of `node`'s result."""
-    raise RefusedError(f"{node.kind} %{node.name} on integers has no kernel")
+def int32(x: Expr) -> Expr:
+    """`x` widened to int32."""
+    from tvm import tirx
+
+    return tirx.Cast("int32", x)
+
+
+def lower_integer(chain: "Chain", node: Node, inputs: list["Value"]) -> "Value":
+    """The result of `node`: int32 codes if its type is encoded, else float32."""
+    out = chain.group.type(node.name).integer
+    encodings = [chain.group.type(v).integer for v in node.operands]
+    constant = any(v in chain.group.graph.constants for v in node.operands)
+    coded = [e for e in encodings if e is not None]
+    exact = len(coded) == len(encodings) and not constant and out is not None
+    if exact and out is not None and node.kind in CLAMPS and clampable(node, out):
+        return _clamp(chain, node, inputs[0], coded[0], out)
+    if exact and out is not None and node.kind == "add" and out.axis is None:
+        terms = [(_centred(v, e), e) for v, e in zip(inputs, coded, strict=True)]
+        return requantize(chain, terms, out)
+    decoded = [
+        value if e is None or v in chain.group.graph.constants else decode(chain, value, e)
+        for v, value, e in zip(node.operands, inputs, encodings, strict=True)
+    ]
+
+    def result(env: Any) -> Expr:
+        return lowered(node.op, [value(env) for value in decoded])
+
+    return result if out is None else encode(chain, result, out)
+
+
+def _centred(value: "Value", encoding: Int) -> "Value":
+    zero = int(encoding.zero.array.reshape(-1)[0])
+    return value if zero == 0 else lambda env: value(env) - zero
+
+
+def _clamp(chain: "Chain", node: Node, value: "Value", source: Int, out: Int) -> "Value":
+    from tvm import tirx
+
+    low, high = code_bounds(node, out)
+    if source != out:
+        value = requantize(chain, [(_centred(value, source), source)], out)
+
+    def clamped(env: Any) -> Expr:
+        x = value(env)
+        x = x if low <= out.low else tirx.max(x, tirx.const(low, "int32"))
+        return x if high >= out.high else tirx.min(x, tirx.const(high, "int32"))
+
+    return clamped
+
+
+def requantize(chain: "Chain", terms: list[tuple["Value", Int]], out: Int) -> "Value":
+    """Codes of the sum of centred `terms` in encoding `out`, rounded once."""
+    from tvm import tirx
+
+    fixed = fixed_point([scale_ratio(e, out) for _, e in terms])
+    axis = next((e.axis for _, e in terms if e.axis is not None), 1)
+    multipliers = [chain.channels(m.astype(np.int64), axis) for m in fixed.multipliers]
+    shift = chain.channels(fixed.shift.astype(np.int64), axis)
+    half = np.left_shift(np.int64(1), fixed.shift.astype(np.int64) - 1)
+    rounding = chain.channels(np.asarray(half), axis)
+    zero = int(out.zero.array)
+
+    def codes(env: Any) -> Expr:
+        total = rounding(env)
+        for (value, _), multiplier in zip(terms, multipliers, strict=True):
+            total = total + tirx.Cast("int64", value(env)) * multiplier(env)
+        x = (total >> shift(env)) + tirx.const(zero, "int64")
+        low, high = (tirx.const(bound, "int64") for bound in (out.low, out.high))
+        return int32(tirx.max(tirx.min(x, high), low))
+
+    return codes
+
+
+def decode(chain: "Chain", value: "Value", encoding: Int) -> "Value":
+    """float32(code - zero) * scale."""
+    from tvm import tirx
+
+    centred = _centred(value, encoding)
+    scale = chain.channels(encoding.scale.array, encoding.axis or 0)
+    return lambda env: tirx.Cast("float32", centred(env)) * scale(env)
+
+
+def encode(chain: "Chain", value: "Value", encoding: Int) -> "Value":
+    """clamp(rint(x / scale) + zero) as int32 codes, clamped before the conversion."""
+    from tvm import tirx
+
+    scale = chain.channels(encoding.scale.array, encoding.axis or 0)
+    zero = int(encoding.zero.array.reshape(-1)[0])
+
+    def codes(env: Any) -> Expr:
+        rounded = tirx.nearbyint(value(env) / scale(env))
+        low, high = (
+            tirx.const(float(bound - zero), "float32") for bound in (encoding.low, encoding.high)
+        )
+        return int32(tirx.max(tirx.min(rounded, high), low)) + tirx.const(zero, "int32")
+
+    return codes
+
+
+def narrowed(value: "Value", out: Int) -> "Value":
+    """int32 codes as the stored type of `out`."""
+    from tvm import tirx
+
+    if out.width == ACCUMULATOR_BITS:
+        return value
+    return lambda env: tirx.Cast(out.storage, value(env))

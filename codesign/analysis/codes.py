@@ -1,0 +1,42 @@
+"""What integer meanings need to know about encodings; interpreter, kernels and simulators agree."""
+
+from math import prod
+
+import numpy as np
+
+from codesign.ir.encodings.integer import Int
+from codesign.ir.graph import Node
+from codesign.ir.ops.activation import Clip
+from codesign.ir.types import TensorType
+
+CLAMPS = frozenset({"relu", "clip"})
+
+
+def scale_ratio(source: Int, out: Int) -> np.ndarray:
+    """Real ratio of the scale of `source` to that of `out` in float64: scalar or by channel."""
+    ratio: np.ndarray = source.scale.array.astype(np.float64) / out.scale.array.astype(np.float64)
+    return ratio
+
+
+def clampable(node: Node, out: Int) -> bool:
+    """True if relu or clip `node` is a clamp of codes of `out`."""
+    return out.axis is None or (node.kind == "relu" and out.symmetric)
+
+
+def code_bounds(node: Node, out: Int) -> tuple[int, int]:
+    """The codes between which relu or clip keep a result encoded as `out`."""
+    if out.axis is not None:
+        return max(out.low, 0), out.high
+    low, high = (node.op.low, node.op.high) if isinstance(node.op, Clip) else (0.0, np.inf)
+    codes = [
+        int(out.encode(np.asarray(bound, np.float32))["values"]) if np.isfinite(bound) else code
+        for bound, code in ((low, out.low), (high, out.high))
+    ]
+    return codes[0], codes[1]
+
+
+def averaged(node: Node, x: TensorType) -> int:
+    """How many elements an average `node` (avg_pool without pads, reduce_mean) of `x` takes."""
+    if node.kind == "avg_pool":
+        return prod(node.op.kernel)  # type: ignore[attr-defined]
+    return prod(x.shape[axis] for axis in node.op.axes)  # type: ignore[attr-defined]

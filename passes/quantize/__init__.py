@@ -1,0 +1,1 @@
+"""Passes that choose bit widths and scales."""

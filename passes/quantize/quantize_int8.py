@@ -1,0 +1,94 @@
+"""Calibrated 8-bit quantization of weights and activations."""
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from codesign.analysis.ranges import Method, clipping, merged, observe
+from codesign.errors import UsageError
+from codesign.interpret.evaluate import Interpreter
+from codesign.ir.encodings.integer import Int
+from codesign.ir.graph import Graph
+from codesign.ir.program import Program
+from codesign.passes.quantize import scales
+from codesign.passes.quantize.regions import ANCHORS, Regions, quantizable
+from codesign.passes.quantize.retype import rewrite
+from codesign.rewrite.context import Context, Dataset
+from codesign.rewrite.pass_ import Pass
+
+
+@dataclass(frozen=True)
+class QuantizeInt8(Pass):
+    """Store weights in signed 8-bit codes (per output channel) and activations in unsigned ones.
+
+    Layers compute int8 x uint8 -> int32 and requantize by fixed-point multipliers (Jacob et al.,
+    2018). Ranges come from calibration data by `method`. Values joined by a concat, a pool or a
+    reshape share a scale; a layer whose result goes into a residual add keeps it in 32 bits, and
+    the add rounds once. `skip` names layers (patterns) to leave in float.
+
+    Before:
+        %y: tensor<1x4x6x6xf32> = conv(%x, %w, %b)
+        %z: tensor<1x4x6x6xf32> = relu(%y)
+    After:
+        %x.codes: tensor<1x3x8x8xf32, int<...>> = encode(%x)
+        %y: tensor<1x4x6x6xf32, int<...>> = conv(%x.codes, %w.int8, %b.int32)
+        %z: tensor<1x4x6x6xf32, int<...>> = relu(%y)
+    """
+
+    name: ClassVar[str] = "quantize-int8"
+
+    method: Method = "mse"
+    percentile: float = 99.99
+    per_channel: bool = True
+    samples: int = 256
+    skip: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 50 < self.percentile <= 100:
+            raise UsageError(f"{self.name}: percentile is {self.percentile}, expected 50 to 100")
+        if self.samples < 1:
+            raise UsageError(f"{self.name}: samples is {self.samples}, expected at least 1")
+
+    def run(self, program: Program, context: Context) -> Program:
+        graph = program.graph
+        anchors = []
+        for node in graph.nodes:
+            if node.kind not in ANCHORS:
+                continue
+            if any(fnmatch.fnmatch(node.name, pattern) for pattern in self.skip):
+                context.note(node.name, "left in float as asked", done=False)
+            elif not quantizable(graph, node):
+                context.note(node.name, "its weight is no plain float constant", done=False)
+            else:
+                anchors.append(node.name)
+        if not anchors:
+            return program
+        regions = Regions(graph, frozenset(anchors))
+        data = context.need_calibration(self.name)
+        encodings = self._encodings(graph, regions, data, context)
+        return program.with_graph(rewrite(graph, regions, encodings, self.per_channel))
+
+    def _encodings(
+        self, graph: Graph, regions: Regions, data: Dataset, context: Context
+    ) -> dict[str, Int]:
+        """The activation encoding of every value that becomes codes."""
+        classes = regions.classes()
+        values = sorted({v for members in classes.values() for v in members})
+        interpreter = Interpreter(graph)
+        count = min(self.samples, data.size)
+
+        def traces() -> Iterator[dict[str, np.ndarray]]:
+            for i, sample in enumerate(data.batches(graph, count)):
+                context.progress(f"{self.name}: calibrating", i / count)
+                yield interpreter.collect(sample, values)
+
+        histograms = observe(traces, values)
+        found: dict[str, Int] = {}
+        for root, members in classes.items():
+            together = merged([histograms[v] for v in members])
+            span = clipping(together, self.method, self.percentile, 256)
+            found[root] = scales.activation(*span, 8)
+        return {value: found[regions.root(value)] for value in regions.codes}

@@ -1,0 +1,126 @@
+"""Writing the graph of a quantization plan: types, coded weights, encode and decode at borders."""
+
+import numpy as np
+
+from codesign.ir.builder import Builder
+from codesign.ir.const import Const
+from codesign.ir.encoding import project
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
+from codesign.ir.graph import Graph, Node
+from codesign.ir.ops.encode import Decode, Encode
+from codesign.passes.quantize import scales
+from codesign.passes.quantize.regions import THROUGH, Regions
+
+
+def rewrite(
+    graph: Graph, regions: Regions, encodings: dict[str, Int], per_channel: bool, width: int = 8
+) -> Graph:
+    """`graph` with the activation `encodings` and the weights of `regions.anchors` in codes."""
+    return _Rewriter(graph, regions, encodings, per_channel, width).run()
+
+
+class _Rewriter:
+    """Copies the graph node by node. `now` maps old values to new ones, encoded if they are."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        regions: Regions,
+        encodings: dict[str, Int],
+        per_channel: bool,
+        width: int,
+    ) -> None:
+        self.graph, self.regions, self.encodings = graph, regions, encodings
+        self.per_channel, self.width = per_channel, width
+        self.builder = Builder(graph.name)
+        self.now: dict[str, str] = {}
+        self.plain: dict[str, str] = {}
+
+    def run(self) -> Graph:
+        for value in self.graph.inputs:
+            kind = self.graph.types[value]
+            self.now[value] = self.builder.input(value, kind.shape, kind.dtype)
+            self.builder.types[value] = kind
+            if value in self.encodings:
+                self.encode(value)
+        for node in self.graph.nodes:
+            self.copy(node)
+        outputs = [self.decoded(value) for value in self.graph.outputs]
+        return self.builder.graph(*outputs, output_names=self.graph.output_names)
+
+    def encode(self, value: str) -> None:
+        """Put an encode node behind the plain new value of `value`."""
+        self.plain[value] = self.now[value]
+        self.now[value] = self.builder.op(Encode(), self.now[value], name=f"{value}.codes")
+        self.retype(self.now[value], self.encodings[value])
+
+    def retype(self, value: str, encoding: Int) -> None:
+        """Give a new value an element encoding."""
+        self.builder.types[value] = self.builder.types[value].with_encoding(encoding)
+
+    def decoded(self, value: str) -> str:
+        """A new value equal to `value` that is stored plainly."""
+        if self.value(value) in self.builder.constants:
+            return self.now[value]
+        if self.builder.types[self.now[value]].integer is None:
+            return self.now[value]
+        if value not in self.plain:
+            self.plain[value] = self.builder.op(Decode(), self.now[value], name=f"{value}.plain")
+        return self.plain[value]
+
+    def value(self, value: str) -> str:
+        """The new value of `value`; constants are copied when first read."""
+        if value not in self.now:
+            kind = self.graph.types[value]
+            const = self.graph.constants[value]
+            self.now[value] = self.builder.constant(const, value, kind.encodings)
+        return self.now[value]
+
+    def copy(self, node: Node) -> None:
+        """Copy one node with its operands in the form it reads."""
+        if node.name in self.regions.anchors:
+            return self.layer(node)
+        coded = node.name in self.encodings
+        mixes = node.op.elementwise or (coded and node.kind in THROUGH)
+        form = self.value if mixes else self.decoded
+        inputs = [None if v is None else form(v) for v in node.inputs]
+        outputs = self.builder.results(node.op, *inputs, names=node.outputs)
+        self.now |= dict(zip(node.outputs, outputs, strict=True))
+        for value in node.outputs:
+            old = self.graph.types[value]
+            if old.encodings:
+                self.builder.types[self.now[value]] = old
+            if value in self.encodings and mixes:
+                self.retype(self.now[value], self.encodings[value])
+            elif value in self.encodings:
+                self.encode(value)
+        return None
+
+    def layer(self, node: Node) -> None:
+        """Copy a layer with weight and bias in codes."""
+        x, w = node.operands[:2]
+        bias = node.operands[2] if len(node.operands) > 2 else None
+        coded = self.encodings[x]
+        array = self.graph.constants[w].array
+        offsets = None if bias is None else self.graph.constants[bias].array
+        form = scales.weight(
+            array, self.width, self.per_channel, offsets, float(coded.scale.array)
+        )
+        inputs = [self.value(x), self.constant(w, array, form)]
+        if offsets is not None and bias is not None:
+            inputs.append(self.constant(bias, offsets, scales.accumulator(coded, form, 0)))
+        value = self.builder.op(node.op, *inputs, name=node.name)
+        self.now[node.name] = value
+        if node.name in self.regions.accumulators:
+            axis = 1 if node.kind == "conv" else self.graph.types[node.name].rank - 1
+            self.retype(value, scales.accumulator(coded, form, axis))
+        elif node.name in self.encodings:
+            self.retype(value, self.encodings[node.name])
+
+    def constant(self, name: str, array: np.ndarray, form: Int) -> str:
+        """A coded constant: its values on the grid, its structure kept."""
+        kind = self.graph.types[name].with_encoding(form)
+        element = tuple(e for e in kind.encodings if e.role == "element")
+        suffix = "int32" if form.width == ACCUMULATOR_BITS else f"int{form.width}"
+        content = Const.share(project(element, array))
+        return self.builder.constant(content, f"{name}.{suffix}", kind.encodings)
