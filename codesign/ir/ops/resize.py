@@ -124,7 +124,7 @@ class Resize(Op):
         taps = np.floor(x)[:, None] + np.arange(-reach, reach + 1)
         distance = (x[:, None] - taps) * stretch
         weight = _cubic(distance, self.cubic) if self.mode == "cubic" else _linear(distance)
-        if self.exclude_outside or self.antialias:
+        if self.exclude_outside:
             weight = weight * ((taps >= 0) & (taps < extent))
         weight /= weight.sum(1, keepdims=True)
         matrix = np.zeros((self.shape[axis], extent))

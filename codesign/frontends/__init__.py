@@ -1,0 +1,1 @@
+"""From the formats that people train in to the IR."""

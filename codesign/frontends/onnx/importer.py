@@ -1,0 +1,271 @@
+"""ONNX model to graph: walk the nodes in order, converting each with the values known so far."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
+
+from codesign.errors import (
+    CodesignError,
+    InvalidModelError,
+    UnsupportedModelError,
+    VerificationError,
+)
+from codesign.frontends.onnx.call import Call, Converter, NotConstantError
+from codesign.frontends.onnx.emit import TORCH_ERRORS, Emitter
+from codesign.frontends.onnx.finish import finish_graph
+from codesign.frontends.onnx.functions import (
+    bind_attributes,
+    check_arity,
+    schema_of,
+    standard_body,
+)
+from codesign.frontends.onnx.inputs import Shapes, input_types
+from codesign.frontends.onnx.load import load_model, normal_domain, opsets
+from codesign.frontends.onnx.order import describe, sort_nodes
+from codesign.frontends.onnx.table import converter
+from codesign.frontends.onnx.tensor import check_finite, to_array, width_of
+from codesign.frontends.onnx.value import Value
+from codesign.ir.graph import Graph
+
+MAX_DEPTH = 24
+MAX_NODES = 200_000
+Scope = dict[str, Value | None]
+# What converters and inference raise on operands that no valid model has, beside our own errors.
+MALFORMED = (*TORCH_ERRORS, AssertionError, AttributeError, KeyError, ZeroDivisionError)
+
+
+def import_onnx(source: str | Path | onnx.ModelProto, input_shapes: Shapes | None = None) -> Graph:
+    """The graph of an ONNX model (a path or a decoded model), all shapes static.
+
+    `input_shapes` gives inputs a shape by name, binding free dimensions or changing fixed ones.
+    Raises UsageError (no such file or input), InvalidModelError (broken), UnsupportedModelError
+    (an operator, attribute or dynamic shape that cannot be imported); all name what and where.
+    """
+    model, folder = load_model(source)
+    try:
+        return _Importer(model, folder).run(input_shapes or {})
+    except RecursionError:
+        raise InvalidModelError("the model is nested too deeply to be read") from None
+    except MemoryError:
+        raise InvalidModelError("the model's constants do not fit in memory") from None
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where nodes are being converted: operator versions, prefix of names, nesting depth."""
+
+    versions: Mapping[str, int]
+    prefix: str
+    depth: int
+
+
+class _Importer:
+    def __init__(self, model: onnx.ModelProto, folder: Path | None) -> None:
+        self.graph = model.graph
+        self.folder = folder
+        self.functions = {(normal_domain(f.domain), f.name): f for f in model.functions}
+        self.frame = _Frame(opsets(model), "", 0)
+        self.emit = Emitter(model.graph.name or "main")
+        self.count = 0
+
+    def run(self, shapes: Shapes) -> Graph:
+        graph = self.graph
+        scope = self._initializers(graph, "the graph")
+        free = [value for value in graph.input if value.name not in scope]
+        for name, kind in input_types(free, shapes).items():
+            if not name or name in scope:
+                raise InvalidModelError(f"the graph has two inputs called {name!r}, or one unnamed")
+            scope[name] = self.emit.input(name, kind)
+        if len({value.name for value in free}) < len(free):
+            raise InvalidModelError("the graph has two inputs of one name")
+        self._nodes(graph.node, scope, self.frame, "the graph")
+        names = [value.name for value in graph.output]
+        return finish_graph(self.emit, [self._output(scope, name) for name in names], names)
+
+    def _output(self, scope: Scope, name: str) -> Value:
+        value = scope.get(name)
+        if value is None:
+            raise InvalidModelError(f"the graph returns {name!r}, which nothing defines")
+        return value
+
+    def _initializers(self, graph: GraphProto, where: str) -> Scope:
+        if graph.sparse_initializer:
+            name = graph.sparse_initializer[0].values.name
+            raise UnsupportedModelError(f"initializer {name!r} is sparse; store it densely")
+        scope: Scope = {}
+        for tensor in graph.initializer:
+            what = f"initializer {tensor.name!r}"
+            if not tensor.name or tensor.name in scope:
+                raise InvalidModelError(f"{where} defines {what} twice, or without a name")
+            array = to_array(tensor, self.folder, what)
+            check_finite(array, what)
+            width = width_of(tensor.data_type)
+            scope[tensor.name] = self.emit.constant(array, tensor.name, width)
+        return scope
+
+    def _nodes(self, nodes: Sequence[NodeProto], scope: Scope, frame: _Frame, where: str) -> None:
+        for node in sort_nodes(nodes, set(scope), where):
+            self.count += 1
+            if self.count > MAX_NODES:
+                raise UnsupportedModelError(f"the model expands to over {MAX_NODES} nodes")
+            results = self._node(node, scope, frame)
+            named = [name for name in node.output if name]
+            if len(results) < len(node.output) and any(node.output[len(results) :]):
+                missing = node.output[len(results)]
+                raise UnsupportedModelError(
+                    f"{describe(node)} (domain {node.domain or 'ai.onnx'!r}): its output "
+                    f"{missing!r} is not supported"
+                )
+            for name, value in zip(node.output, results, strict=False):
+                if name in named:
+                    self._define(scope, frame, name, value, node)
+
+    def _define(
+        self, scope: Scope, frame: _Frame, name: str, value: Value | None, node: NodeProto
+    ) -> None:
+        if value is None:
+            raise UnsupportedModelError(
+                f"{describe(node)} (domain {node.domain or 'ai.onnx'!r}): its output {name!r} is "
+                "not supported"
+            )
+        if value.name is not None:
+            self.emit.wanted.setdefault(value.name, frame.prefix + name)
+        scope[name] = value
+
+    def _node(self, node: NodeProto, scope: Scope, frame: _Frame) -> Sequence[Value | None]:
+        domain = normal_domain(node.domain)
+        inputs = [scope[name] if name else None for name in node.input]
+        self.emit.label = frame.prefix + next((name for name in node.output if name), node.name)
+        function = self.functions.get((domain, node.op_type))
+        if function is not None:
+            return self._function(node, function, inputs, frame)
+        version = frame.versions.get(domain)
+        if version is None:
+            raise InvalidModelError(
+                f"{describe(node)} is of domain {node.domain!r}, which the model does not import"
+            )
+        if node.op_type == "If" and not domain:
+            return self._if(node, inputs, scope, frame)
+        return self._operator(node, domain, version, inputs, frame)
+
+    def _operator(
+        self,
+        node: NodeProto,
+        domain: str,
+        version: int,
+        inputs: Sequence[Value | None],
+        frame: _Frame,
+    ) -> Sequence[Value | None]:
+        call = Call(node, inputs, version, self.emit)
+        schema = schema_of(node, domain, version)
+        if schema is not None:
+            check_arity(node, schema)
+        convert = converter(domain, node.op_type, version)
+        if convert is not None and (schema is not None or domain):
+            made = _guarded(call, convert)
+            return [made] if isinstance(made, Value) else made
+        body = None
+        if schema is not None:
+            body = _body(call, schema)
+        if body is None:
+            attributes = ", ".join(a.name for a in node.attribute)
+            raise call.refuse(
+                f"no rule in operator set {version}; inputs "
+                f"{[str(v.type) if v else 'none' for v in inputs][:8]}, attributes [{attributes}]"
+            )
+        return self._function(node, body, inputs, frame)
+
+    def _function(
+        self,
+        node: NodeProto,
+        function: FunctionProto,
+        inputs: Sequence[Value | None],
+        frame: _Frame,
+    ) -> list[Value | None]:
+        if frame.depth >= MAX_DEPTH:
+            raise InvalidModelError(
+                f"{describe(node)}: functions are nested over {MAX_DEPTH} deep, or call themselves"
+            )
+        if len(inputs) > len(function.input):
+            raise InvalidModelError(f"{describe(node)} has more inputs than its function takes")
+        scope: Scope = dict.fromkeys(function.input)
+        scope |= dict(zip(function.input, inputs, strict=False))
+        versions = {normal_domain(entry.domain): entry.version for entry in function.opset_import}
+        label = next((name for name in node.output if name), node.name)
+        inner = _Frame({**frame.versions, **versions}, f"{frame.prefix}{label}/", frame.depth + 1)
+        self._nodes(bind_attributes(function, node), scope, inner, f"function {function.name!r}")
+        return [scope.get(name) for name in function.output]
+
+    def _result(self, scope: Scope, name: str, node: NodeProto) -> Value | None:
+        if name not in scope:
+            raise InvalidModelError(f"{describe(node)}: nothing defines result {name!r}")
+        return scope[name]
+
+    def _if(
+        self, node: NodeProto, inputs: Sequence[Value | None], scope: Scope, frame: _Frame
+    ) -> list[Value | None]:
+        if frame.depth >= MAX_DEPTH:
+            raise InvalidModelError(f"{describe(node)} is nested over {MAX_DEPTH} deep")
+        call = Call(node, inputs, 0, self.emit)
+        if call.x().array is None or call.x().type.size != 1:
+            raise NotConstantError(
+                f"{describe(node)} (operator If, domain 'ai.onnx') is not supported: its condition "
+                f"{node.input[0]!r} is {{where}}; only branches that shapes and constants decide "
+                "can be imported",
+                self.emit.sources(call.x()),
+            )
+        wanted = (
+            "then_branch" if bool(call.array(0, "its condition").reshape(())) else "else_branch"
+        )
+        branch = next((a.g for a in node.attribute if a.name == wanted), None)
+        if branch is None or branch.input:
+            raise InvalidModelError(f"{describe(node)} lacks its {wanted}, or it takes inputs")
+        inner: Scope = {**scope, **self._initializers(branch, f"the {wanted} of {describe(node)}")}
+        label = next((name for name in node.output if name), node.name)
+        deeper = _Frame(frame.versions, f"{frame.prefix}{label}/", frame.depth + 1)
+        self._nodes(branch.node, inner, deeper, f"the {wanted} of {describe(node)}")
+        return [self._result(inner, value.name, node) for value in branch.output]
+
+
+def _body(call: Call, schema: onnx.defs.OpSchema) -> FunctionProto | None:
+    """The standard's function for a node that has no converter, if it can be had."""
+    if any(a.type == AttributeProto.GRAPH for a in call.node.attribute):
+        return None
+    try:
+        return standard_body(call.node, schema, call.inputs, call.version)
+    except (DecodeError, *MALFORMED) as error:
+        raise call.refuse(f"its standard function cannot be built: {error}") from None
+
+
+def _guarded(call: Call, convert: Converter) -> Value | Sequence[Value | None]:
+    """Run a converter; what it cannot take becomes an InvalidModelError that names the node."""
+    try:
+        made = convert(call)
+        call.finish()
+        return made
+    except VerificationError as error:
+        raise InvalidModelError(f"{describe(call.node)} cannot be imported: {error}") from None
+    except CodesignError as error:
+        raise _named(call, error) from None
+    except MALFORMED as error:
+        kind, shapes = type(error).__name__, [str(v.type) if v else "none" for v in call.inputs]
+        raise InvalidModelError(
+            f"{describe(call.node)} is malformed: its inputs {shapes[:8]} and attributes do not "
+            f"fit together ({kind}: {str(error).splitlines()[0] if str(error) else ''})"
+        ) from None
+
+
+def _named(call: Call, error: CodesignError) -> CodesignError:
+    """`error` with the node in its message, if it is not there yet."""
+    here = describe(call.node)
+    if (
+        isinstance(error, NotConstantError)
+        or here in str(error)
+        or not isinstance(error, UnsupportedModelError | InvalidModelError)
+    ):
+        return error
+    return type(error)(f"{here} (operator {call.node.op_type}): {error}")
