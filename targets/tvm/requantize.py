@@ -93,7 +93,9 @@ def requantize(
     if fast:
         shift = columns["shift"]
         zero = np.int64(scaling.zero) << shift
-        constants["add"] = _even_odd("add", columns["add"] + zero) if vector else columns["add"] + zero
+        constants["add"] = (
+            _even_odd("add", columns["add"] + zero) if vector else columns["add"] + zero
+        )
     operands = tuple(Operand(name, (channels,), "int64") for name in constants)
     if residual is not None:
         operands += (Operand("residual", residual.shape, residual.dtype),)
@@ -148,7 +150,9 @@ class _Scalar:
 
     def apply(self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...]) -> Expr:
         channel = index[-1]
-        total = tirx.Cast("int64", acc) * load(buffers[0], (channel,)) + load(buffers[1], (channel,))
+        total = tirx.Cast("int64", acc) * load(buffers[0], (channel,)) + load(
+            buffers[1], (channel,)
+        )
         if len(buffers) > 3:
             other = tirx.Cast("int64", load(buffers[4], index))
             total = total + other * load(buffers[3], (channel,))

@@ -91,6 +91,7 @@ class Image:
 
     buffer: Buffer
     shape: tuple[int, ...]
+    dtype: str
     flat: bool = False
 
     def at(self, n: Expr, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
@@ -98,43 +99,43 @@ class Image:
         if self.flat:
             *_, h, w, depth = self.shape
             return (((n * h + y) * w + x) * depth + c,)
-        return (n, 0, y, x, c) if len(self.shape) == 5 else (n, 0, x, c)
+        return {5: (n, 0, y, x, c), 4: (n, 0, x, c), 2: (x, c)}[len(self.shape)]
 
 
 def argument(f: Function, name: str, shape: tuple[int, ...], dtype: str) -> Image:
     """Declare a channels-last parameter of physical `shape`."""
-    return Image(f.argument(name, shape, dtype), shape)
+    return Image(f.argument(name, shape, dtype), shape, dtype)
 
 
 def padded(f: Function, source: Image, p: Plane, depth: int, zero: int, dtype: str) -> Image:
-    """`source` surrounded with `zero` as far as the kernel reads: a copy, or itself if that is nil.
+    """`source` as `dtype`, surrounded with `zero` as far as the kernel reads: a copy if need be.
 
     `depth` is the number of physical channels.
     """
-    if not p.padded:
+    if not p.padded and source.dtype == dtype:
         return source
     shape = (p.n, 1, p.ph, p.pw, depth)
-    copy = Image(f.scratch("padded", (prod(shape),), dtype), shape, flat=True)
+    copy = Image(f.scratch("padded", (prod(shape),), dtype), shape, dtype, flat=True)
     rows, columns = min(p.h, p.ph - p.top), min(p.w, p.pw - p.left)
     with f.parallel(p.n * p.ph, "row") as row:
         n, y = row // p.ph, row % p.ph
         inside = tirx.all(y >= p.top, y < p.top + rows)
         with f.when(inside):
-            _fill(f, copy, (n, y), 0, p.left * depth, zero, dtype)
+            _fill(f, copy, (n, y), 0, p.left * depth, zero)
             _copy(f, copy, source, (n, y, p.left * depth), (n, y - p.top), columns * depth)
             right = (p.left + columns) * depth
-            _fill(f, copy, (n, y), right, p.pw * depth - right, zero, dtype)
+            _fill(f, copy, (n, y), right, p.pw * depth - right, zero)
         with f.otherwise():
-            _fill(f, copy, (n, y), 0, p.pw * depth, zero, dtype)
+            _fill(f, copy, (n, y), 0, p.pw * depth, zero)
     return copy
 
 
 def _fill(
-    f: Function, to: Image, row: tuple[Expr, Expr], first: int, count: int, zero: int, dtype: str
+    f: Function, to: Image, row: tuple[Expr, Expr], first: int, count: int, zero: int
 ) -> None:
     for start, lanes, extent in _pieces(count):
         with f.serial(extent, "i") as i:
-            value = tirx.Broadcast(tirx.const(zero, dtype), lanes)
+            value = tirx.Broadcast(tirx.const(zero, to.dtype), lanes)
             f.store(to.buffer, value, to.at(*row, 0, first + start + i * lanes), lanes)
 
 
@@ -149,7 +150,8 @@ def _copy(
     n, y, first = at
     for start, lanes, extent in _pieces(count):
         with f.serial(extent, "i") as i:
-            value = load(source.buffer, source.at(*row, 0, start + i * lanes), lanes)
+            codes = load(source.buffer, source.at(*row, 0, start + i * lanes), lanes)
+            value = codes if source.dtype == to.dtype else tirx.Cast(f"{to.dtype}x{lanes}", codes)
             f.store(to.buffer, value, to.at(n, y, 0, first + start + i * lanes), lanes)
 
 
@@ -167,14 +169,15 @@ def finish(
     out: Image,
     index: tuple[Expr, ...],
     operands: tuple[Buffer, ...],
+    lanes: int = LANES,
 ) -> None:
-    """Store the epilogue of the 16 accumulators in the local buffer `acc` at `index`."""
+    """Store the epilogue of the `lanes` accumulators in the local buffer `acc` at `index`."""
     *outer, channel = index
-    if epilogue.vector:
+    if epilogue.vector and lanes == LANES:
         where = (*outer, tirx.Ramp(tirx.convert(channel), 1, LANES))
         value = epilogue.apply(load(acc, (0,), LANES), where, operands)
         f.store(out.buffer, value, index, LANES)
         return
-    with f.vectorized(LANES) as lane:
+    with f.vectorized(lanes) as lane:
         where = (*outer, channel + lane)
         f.store(out.buffer, epilogue.apply(load(acc, (lane,)), where, operands), where)
