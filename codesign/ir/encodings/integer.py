@@ -8,12 +8,9 @@ import numpy as np
 from codesign.errors import VerificationError
 from codesign.ir.const import Const
 from codesign.ir.encoding import Encoding, Parts, Role
+from codesign.ir.encodings.scale import along, check_scale, check_vector, one
 
 ACCUMULATOR_BITS = 32
-
-
-def _one() -> Const:
-    return Const(1.0, "float32")
 
 
 def _zero() -> Const:
@@ -33,7 +30,7 @@ class Int(Encoding):
     role: ClassVar[Role] = "element"
 
     width: int = 8
-    scale: Const = field(default_factory=_one)
+    scale: Const = field(default_factory=one)
     zero: Const = field(default_factory=_zero)
     signed: bool = True
     axis: int | None = None
@@ -63,30 +60,24 @@ class Int(Encoding):
         """Refuse widths outside 1-16 (or 32), bad scales, and axes that do not fit `shape`."""
         if not (1 <= self.width <= 16 or self.width == ACCUMULATOR_BITS):
             raise VerificationError(f"int width {self.width} is not in 1..16 (32 for accumulators)")
-        scale = self.scale.array
-        if not (np.isfinite(scale).all() and (scale > 0).all()):
-            raise VerificationError("int scales must be finite and positive")
-        want = () if self.axis is None else self._extent(shape)
-        for what, const in (("scale", self.scale), ("zero", self.zero)):
-            if const.shape not in (want, ()):
-                raise VerificationError(
-                    f"int {what} has shape {const.shape}, expected {want} for axis {self.axis} "
-                    f"of a tensor of shape {shape}"
-                )
+        check_scale("int", self.scale, self.axis, shape)
+        check_vector("int", "zero", self.zero, self.axis, shape, "int32")
         zero = self.zero.array
         if (zero < self.low).any() or (zero > self.high).any():
             raise VerificationError(f"int zero point outside {self.low}..{self.high}")
 
-    def _extent(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if self.axis is None or not 0 <= self.axis < len(shape):
-            raise VerificationError(f"int axis {self.axis} is outside a tensor of shape {shape}")
-        return (shape[self.axis],)
-
     def along(self, const: Const, rank: int) -> np.ndarray:
         """`const` (scale or zero) reshaped to broadcast against a tensor of `rank` axes."""
-        if self.axis is None or const.array.ndim == 0:
-            return const.array
-        return const.array.reshape([-1 if i == self.axis else 1 for i in range(rank)])
+        return along(const, self.axis, rank)
+
+    @property
+    def zero_is_zero(self) -> bool:
+        """See `symmetric`."""
+        return self.symmetric
+
+    def widths(self, element_bits: int) -> dict[str, int]:
+        """`width` bits a code."""
+        return {"values": self.width}
 
     def bits(self, shape: tuple[int, ...], element_bits: int) -> int:
         """Codes plus one float32 scale and one zero point (of `width` bits) a slice."""

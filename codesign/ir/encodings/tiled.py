@@ -19,6 +19,7 @@ class Tiled(Encoding):
 
     kind: ClassVar[str] = "tiled"
     role: ClassVar[Role] = "layout"
+    positional: ClassVar[int] = 2
 
     axis: int = 1
     tile: int = 16
@@ -55,6 +56,8 @@ class Tiled(Encoding):
 
     def decode(self, parts: Parts, shape: tuple[int, ...]) -> np.ndarray:
         """The logical array without padding."""
-        whole = np.moveaxis(parts["values"], -1, self.axis + 1)
-        merged = whole.reshape(*shape[: self.axis], -1, *shape[self.axis + 1 :])
+        physical = self.physical(shape)
+        whole = np.moveaxis(parts["values"].reshape(physical), -1, self.axis + 1)
+        padded = physical[self.axis] * self.tile
+        merged = whole.reshape(*shape[: self.axis], padded, *shape[self.axis + 1 :])
         return np.take(merged, range(shape[self.axis]), axis=self.axis)
