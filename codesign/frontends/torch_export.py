@@ -1,0 +1,175 @@
+"""From a torch module or a `.pt2` file to a functional aten program without in-place ops."""
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from codesign.errors import DataError, InvalidModelError, UnsupportedModelError, UsageError
+from codesign.frontends.torch_ops import ATEN
+
+# What torch raises on purpose or by accident when a program or file is not as it expects.
+_TRACING = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+)
+_LOADING = (*_TRACING, OSError, EOFError, zipfile.BadZipFile)
+
+
+@contextmanager
+def inference(module: torch.nn.Module) -> Iterator[None]:
+    """Within, every part of `module` is in inference mode; afterwards as it was."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def trace(module: torch.nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram:
+    """`module` in inference mode, traced for inputs of these shapes and element types.
+
+    UnsupportedModelError says why torch.export cannot trace it.
+    """
+    if isinstance(example_inputs, torch.Tensor) or not isinstance(example_inputs, Sequence):
+        raise UsageError(
+            "example_inputs is a tuple with one entry for each argument of forward; given "
+            f"{type(example_inputs).__name__}"
+        )
+    try:
+        with inference(module), torch.no_grad():
+            return torch.export.export(module, tuple(example_inputs))
+    except _TRACING as error:
+        raise UnsupportedModelError(
+            f"torch.export cannot trace {type(module).__name__} with the example inputs: "
+            f"{_brief(error)}"
+        ) from error
+
+
+def load_pt2(path: str | Path) -> ExportedProgram:
+    """The program in a `.pt2` file (torch.export.save).
+
+    UsageError if there is no such file, InvalidModelError if it is damaged or something else.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UsageError(f"{file} is no file")
+    _check_archive(file)
+    try:
+        return torch.export.load(str(file))
+    except _LOADING as error:
+        raise InvalidModelError(
+            f"{file} cannot be read as a .pt2 program: {_brief(error)}; write it again with "
+            "torch.export.save, by a torch that is not newer than this one "
+            f"({torch.__version__})"
+        ) from error
+
+
+def _check_archive(file: Path) -> None:
+    """Raise unless `file` is an undamaged archive with a traced program inside."""
+    advice = "write one with torch.export.save(torch.export.export(module, inputs), path)"
+    if not zipfile.is_zipfile(file):
+        raise InvalidModelError(
+            f"{file} is not a .pt2 file, or is truncated ({file.stat().st_size} bytes); {advice}"
+        )
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+        raise InvalidModelError(f"{file} is damaged: {_brief(error)}") from error
+    if broken is not None:
+        raise InvalidModelError(f"{file} is damaged: its part {broken} does not match its checksum")
+    if not any(
+        n.endswith(("models/model.json", "serialized_exported_program.json")) for n in names
+    ):
+        raise InvalidModelError(
+            f"{file} is an archive without a traced program, perhaps a checkpoint; {advice}"
+        )
+
+
+def bind_shapes(program: ExportedProgram, shapes: Mapping[str, Sequence[int]]) -> ExportedProgram:
+    """`program` traced again with inputs of the given shapes, by input name."""
+    examples = []
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs:
+            fake = node.meta["val"]
+            if not isinstance(fake, torch.Tensor):
+                examples.append(fake)
+                continue
+            shape = shapes.get(node.name, fake.shape)
+            if any(not isinstance(extent, int) for extent in shape):
+                raise UnsupportedModelError(
+                    f"input {node.name!r} has shape {list(fake.shape)}; give its shape, as in "
+                    f"{node.name}=1,3,224,224"
+                )
+            examples.append(torch.zeros(tuple(shape), dtype=fake.dtype))
+    known = set(map(str, program.graph_signature.user_inputs))
+    if unknown := set(shapes) - known:
+        raise DataError(f"shapes given for {sorted(unknown)}, but the inputs are {sorted(known)}")
+    return trace_again(program, examples)
+
+
+def trace_again(program: ExportedProgram, examples: Sequence[Any]) -> ExportedProgram:
+    """`program` traced again for example inputs; UnsupportedModelError if it does not fit them."""
+    try:
+        with torch.no_grad():
+            return torch.export.export(program.module(), tuple(examples))
+    except _TRACING as error:
+        raise UnsupportedModelError(
+            f"the program cannot be traced with these inputs: {_brief(error)}"
+        ) from error
+
+
+def functional(program: ExportedProgram) -> ExportedProgram:
+    """`program` without in-place ops; ops that no importer knows are taken apart where possible."""
+    try:
+        done: ExportedProgram = program.run_decompositions({})
+        for _ in range(3):
+            left = unknown(done)
+            rules = {op: rule for op, rule in _rules().items() if op in left}
+            if not rules:
+                break
+            done = done.run_decompositions(rules)
+    except _TRACING as error:
+        raise UnsupportedModelError(
+            f"torch cannot simplify the program: {_brief(error)}"
+        ) from error
+    return done
+
+
+def unknown(program: ExportedProgram) -> set[Any]:
+    """The ops of `program` that no importer knows."""
+    return {
+        node.target
+        for node in program.graph.nodes
+        if node.op == "call_function" and op_name(node.target) not in ATEN
+    }
+
+
+def op_name(target: Any) -> str:
+    """`conv2d` for aten.conv2d.default; "" for what is no aten op."""
+    schema = getattr(target, "_schema", None)
+    name: str = schema.name if schema is not None else ""
+    return name.removeprefix("aten::") if name.startswith("aten::") else ""
+
+
+def _rules() -> Mapping[Any, Any]:
+    return dict(torch.export.default_decompositions())
+
+
+def _brief(error: BaseException) -> str:
+    """The first lines of an error's text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3])[:400] or type(error).__name__
