@@ -2,6 +2,7 @@
 
 from codesign.targets.tvm.kernel import CpuKernel
 from codesign.targets.tvm.patterns.conv import ConvDepthwise, ConvDirect, ConvPointwise, ConvStem
+from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
 
 KERNELS: tuple[type[CpuKernel], ...] = (
@@ -9,6 +10,8 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     ConvDepthwise,
     ConvStem,
     ConvDirect,
+    DepthwiseInt8,
+    ConvInt8,
     Elementwise,
     View,
     Relayout,

@@ -1,0 +1,85 @@
+"""8-bit convolutions: codes in, 32-bit accumulators, codes or floats out."""
+
+from types import ModuleType
+from typing import ClassVar
+
+from codesign.ir.encodings.tiled import Tiled
+from codesign.ir.program import Point
+from codesign.mapping.group import Group
+from codesign.mapping.kernel import Layouts
+from codesign.mapping.refusal import Refusal
+from codesign.targets.tvm.chain import refuse_chain
+from codesign.targets.tvm.contraction import finish, refuse_integer, weight_codes
+from codesign.targets.tvm.emitted import Emitted
+from codesign.targets.tvm.kernel import CpuKernel, from_point, to_point
+from codesign.targets.tvm.kernels import conv_int8, depthwise_int8
+from codesign.targets.tvm.kernels.int8_layout import channels
+from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.patterns.conv import conv_shape
+
+
+class Int8Kernel(CpuKernel):
+    """A convolution on channels-last codes whose code is in `module`."""
+
+    anchors: ClassVar[frozenset[str]] = frozenset({"conv"})
+    module: ClassVar[ModuleType]
+
+    def accepts(self, shape: ConvShape) -> bool:
+        """Whether `module` computes `shape`."""
+        raise AttributeError(shape)
+
+    def refuse(self, group: Group) -> Refusal | None:
+        refusal = refuse_integer(group)
+        if refusal is not None:
+            return refusal
+        shape = conv_shape(group, 16)
+        if len(shape.spatial) > 2 or not self.accepts(shape):
+            return Refusal(f"{self.name} takes {self.__doc__}", f"this is {shape}")
+        return refuse_chain(group)
+
+    def layouts(self, group: Group) -> Layouts | None:
+        demand: dict[str, Tiled | None] = {}
+        for value in (*group.variables, *group.outputs):
+            kind = group.type(value)
+            tile = Tiled(1, channels(kind.shape[1])) if kind.rank == group.output_type.rank else None
+            demand[value] = tile
+        return demand
+
+    def default(self, group: Group) -> Point:
+        return to_point(self.module.default(conv_shape(group, 16), self.isa))
+
+    def space(self, group: Group) -> list[Point]:
+        return [to_point(p) for p in self.module.space(conv_shape(group, 16), self.isa)]
+
+    def emit(self, group: Group, point: Point) -> Emitted:
+        shape, schedule = conv_shape(group, 16), from_point(self.module.Point, point)
+        x, source = group.input(0), group.input_type(0)
+        assert x is not None and source is not None and source.integer is not None
+        zero = int(source.integer.zero.array)
+        content = self.module.pack_weight(weight_codes(group), shape, self.isa, schedule)
+        epilogue, arguments = finish(group, self.isa, channels(shape.oc))
+        return Emitted(
+            lambda name: self.module.emit(name, shape, self.isa, schedule, epilogue, zero),
+            (x, content, *arguments, *group.outputs),
+        )
+
+
+class ConvInt8(Int8Kernel):
+    """a convolution without groups over one or two axes"""
+
+    name: ClassVar[str] = "conv-int8"
+    module: ClassVar[ModuleType] = conv_int8
+
+    def accepts(self, shape: ConvShape) -> bool:
+        return shape.groups == 1
+
+
+class DepthwiseInt8(Int8Kernel):
+    """a convolution with one input and one output channel a group"""
+
+    name: ClassVar[str] = "depthwise-int8"
+    module: ClassVar[ModuleType] = depthwise_int8
+    efficiency: ClassVar[float] = 0.15
+
+    def accepts(self, shape: ConvShape) -> bool:
+        return shape.groups == shape.ic == shape.oc
