@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
@@ -11,7 +13,9 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 from codesign.errors import (
     CodesignError,
     InvalidModelError,
+    UnknownNameError,
     UnsupportedModelError,
+    UsageError,
     VerificationError,
 )
 from codesign.frontends.onnx.call import Call, Converter, NotConstantError
@@ -27,7 +31,7 @@ from codesign.frontends.onnx.inputs import Shapes, input_types
 from codesign.frontends.onnx.load import load_model, normal_domain, opsets
 from codesign.frontends.onnx.order import describe, sort_nodes
 from codesign.frontends.onnx.table import converter
-from codesign.frontends.onnx.tensor import check_finite, to_array, width_of
+from codesign.frontends.onnx.tensor import check_finite, numpy_dtype, to_array, width_of
 from codesign.frontends.onnx.value import Value
 from codesign.ir.graph import Graph
 
@@ -38,16 +42,22 @@ Scope = dict[str, Value | None]
 MALFORMED = (*TORCH_ERRORS, AssertionError, AttributeError, KeyError, ZeroDivisionError)
 
 
-def import_onnx(source: str | Path | onnx.ModelProto, input_shapes: Shapes | None = None) -> Graph:
+def import_onnx(
+    source: str | Path | onnx.ModelProto,
+    input_shapes: Shapes | None = None,
+    constants: Mapping[str, npt.ArrayLike] | None = None,
+) -> Graph:
     """The graph of an ONNX model (a path or a decoded model), all shapes static.
 
     `input_shapes` gives inputs a shape by name, binding free dimensions or changing fixed ones.
+    `constants` gives inputs a value by name, which makes them constants: a sample rate that an If
+    asks for, a shape, a threshold.
     Raises UsageError (no such file or input), InvalidModelError (broken), UnsupportedModelError
     (an operator, attribute or dynamic shape that cannot be imported); all name what and where.
     """
     model, folder = load_model(source)
     try:
-        return _Importer(model, folder).run(input_shapes or {})
+        return _Importer(model, folder).run(input_shapes or {}, constants or {})
     except RecursionError:
         raise InvalidModelError("the model is nested too deeply to be read") from None
     except MemoryError:
@@ -72,9 +82,10 @@ class _Importer:
         self.emit = Emitter(model.graph.name or "main")
         self.count = 0
 
-    def run(self, shapes: Shapes) -> Graph:
+    def run(self, shapes: Shapes, constants: Mapping[str, npt.ArrayLike]) -> Graph:
         graph = self.graph
         scope = self._initializers(graph, "the graph")
+        scope |= self._given(constants, scope)
         free = [value for value in graph.input if value.name not in scope]
         for name, kind in input_types(free, shapes).items():
             if not name or name in scope:
@@ -85,6 +96,22 @@ class _Importer:
         self._nodes(graph.node, scope, self.frame, "the graph")
         names = [value.name for value in graph.output]
         return finish_graph(self.emit, [self._output(scope, name) for name in names], names)
+
+    def _given(self, constants: Mapping[str, npt.ArrayLike], scope: Scope) -> Scope:
+        """Inputs whose value the caller gives."""
+        declared = {v.name: v.type.tensor_type for v in self.graph.input if v.name not in scope}
+        found: Scope = {}
+        for name, value in constants.items():
+            if name not in declared:
+                raise UnknownNameError("graph input", name, declared)
+            array = np.asarray(value, numpy_dtype(declared[name].elem_type, f"input {name!r}"))
+            if declared[name].HasField("shape") and len(declared[name].shape.dim) != array.ndim:
+                raise UsageError(
+                    f"the value of input {name!r} has shape {list(array.shape)}, but the input has "
+                    f"{len(declared[name].shape.dim)} dimensions"
+                )
+            found[name] = self.emit.constant(array, name, width_of(declared[name].elem_type))
+        return found
 
     def _output(self, scope: Scope, name: str) -> Value:
         value = scope.get(name)

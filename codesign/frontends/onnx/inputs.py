@@ -48,18 +48,19 @@ def _declared(value: ValueInfoProto) -> list[int | str] | None:
 
 
 def _symbols(declared: Mapping[str, list[int | str] | None], shapes: Shapes) -> dict[str, int]:
-    """What the bound shapes say about symbolic dimensions."""
-    symbols: dict[str, int] = {}
+    """What the bound shapes say about symbolic dimensions.
+
+    A symbol bound to two extents ("?" in some exporters' files) is no symbol.
+    """
+    found: dict[str, set[int]] = {}
     for name, shape in shapes.items():
         dims = declared[name]
         if dims is None or len(dims) != len(shape):
             continue
         for symbol, extent in zip(dims, shape, strict=True):
-            if isinstance(symbol, str) and symbol and symbols.setdefault(symbol, extent) != extent:
-                raise UsageError(
-                    f"input shapes bind dimension {symbol!r} to both {symbols[symbol]} and {extent}"
-                )
-    return symbols
+            if isinstance(symbol, str) and symbol:
+                found.setdefault(symbol, set()).add(extent)
+    return {symbol: extents.pop() for symbol, extents in found.items() if len(extents) == 1}
 
 
 def _bind(
@@ -105,9 +106,9 @@ def _extent(name: str, dims: Sequence[int | str], axis: int, symbols: Mapping[st
         return extent
     if extent in symbols:
         return symbols[extent]
-    example = ",".join(str(d) if isinstance(d, int) else "1" for d in dims)
-    if [str(d) for d in dims[1:]] and len(dims) == 4 and not isinstance(dims[2], int):
-        example = f"1,{dims[1] if isinstance(dims[1], int) else 3},224,224"
+    guesses = (1, 3, 224, 224) if len(dims) == 4 else (1,) * len(dims)
+    known = (d if isinstance(d, int) else guess for d, guess in zip(dims, guesses, strict=True))
+    example = ",".join(map(str, known))
     symbol = f" ({extent!r})" if extent else ""
     raise UnsupportedModelError(
         f"input {name!r} has a free dimension {axis}{symbol}; shapes are static here, "
