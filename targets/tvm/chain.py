@@ -13,7 +13,7 @@ from codesign.mapping.group import Group
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.emitted import Argument
 from codesign.targets.tvm.epilogue import Epilogue, Operand
-from codesign.targets.tvm.scalar import SCALAR, lowered
+from codesign.targets.tvm.scalar import SCALAR, UNSAFE, dtype_of, lowered
 from codesign.targets.tvm.storage import aligned, physical_dtype, physical_shape, tile_constant
 from codesign.targets.tvm.tir import load
 
@@ -61,7 +61,7 @@ class Chain:
             self.values[node.outputs[0]] = (
                 lower_integer(self, node, inputs) if self.encoded(node) else _lower(node, inputs)
             )
-        final = self.values[self.group.outputs[0]]
+        final = self._finite(self.values[self.group.outputs[0]])
         if self.out.integer is not None:
             final = narrowed(final, self.out.integer)
         return Epilogue(
@@ -69,6 +69,22 @@ class Chain:
             physical_dtype(self.out),
             lambda acc, index, buffers: final(Env(acc, tuple(index), tuple(buffers))),
         )
+
+    def _finite(self, value: Value) -> Value:
+        """`value`, with 0 for the elements that pad a tile if an op could make them infinite."""
+        layout = self.out.layout
+        unsafe = any(node.kind in UNSAFE for node in self.group.nodes)
+        if layout is None or not unsafe or self.out.shape[layout.axis] % layout.tile == 0:
+            return value
+        from tvm import tirx
+
+        def masked(env: Env) -> Expr:
+            channel = env.index[layout.axis] * layout.tile + env.index[-1]
+            full = value(env)
+            zero = tirx.const(0, dtype_of(full))
+            return tirx.Select(channel < self.out.shape[layout.axis], full, zero)
+
+        return masked
 
     def encoded(self, node: Node) -> bool:
         """True if any value of `node` is stored as integers."""
@@ -96,9 +112,9 @@ class Chain:
             scalar = array.reshape(-1)[0]
             return lambda env: _immediate(scalar)
         content = tile_constant(array, self.out.rank, self.out.layout)
-        slot = self._slot(content, content.shape, content.dtype.name)
         logical = aligned(array.shape, self.out.rank)
         tiled = self.out.layout is not None and logical[self.out.layout.axis] != 1
+        slot = self._slot(content, content.shape, content.dtype.name, logical)
         return lambda env: load(env.buffers[slot], self._index(env.index, logical, tiled))
 
     def channels(self, array: np.ndarray, axis: int) -> Value:
@@ -110,18 +126,53 @@ class Chain:
     def variable(self, name: str) -> Value:
         """An operand that is computed at run time, in its own layout."""
         kind = self.group.type(name)
-        slot = self._slot(name, physical_shape(kind), physical_dtype(kind))
         logical = aligned(kind.shape, self.out.rank)
-        if kind.layout is None:
-            lost = self.out.rank - kind.rank
+        lost = self.out.rank - kind.rank
+        same = kind.layout == self.out.layout
+        slot = self._slot(name, physical_shape(kind), physical_dtype(kind), logical, same)
+        if same:
+            tiled = kind.layout is not None
             return lambda env: load(
-                env.buffers[slot], self._index(env.index, logical, False)[lost:] or (0,)
+                env.buffers[slot], self._index(env.index, logical, tiled)[lost:] or (0,)
             )
-        return lambda env: load(env.buffers[slot], self._index(env.index, logical, True))
+        return lambda env: load(env.buffers[slot], self._converted(env.index, kind)[lost:] or (0,))
 
-    def _slot(self, argument: Argument, shape: tuple[int, ...], dtype: str) -> int:
+    def _converted(self, index: tuple[Expr, ...], kind: TensorType) -> tuple[Expr, ...]:
+        """The index into an operand in another layout than the result's."""
+        mine, other = self.out.layout, kind.layout
+        plain = list(index)
+        if mine is not None:
+            *plain, inner = index
+            plain[mine.axis] = plain[mine.axis] * mine.tile + inner
+        logical = aligned(kind.shape, self.out.rank)
+        plain = [0 if extent == 1 else i for i, extent in zip(plain, logical, strict=True)]
+        if mine is not None and logical[mine.axis] % mine.tile:
+            from tvm import tirx
+
+            plain[mine.axis] = tirx.min(plain[mine.axis], logical[mine.axis] - 1)
+        if other is None:
+            return tuple(plain)
+        axis = other.axis + self.out.rank - kind.rank
+        channel = plain[axis]
+        plain[axis] = channel // other.tile
+        return (*plain, channel % other.tile)
+
+    def _slot(
+        self,
+        argument: Argument,
+        shape: tuple[int, ...],
+        dtype: str,
+        logical: tuple[int, ...],
+        walkable: bool = True,
+    ) -> int:
+        """Add an operand; `walkable` if neighbouring axes of the result may be walked as one."""
+        varies: tuple[int, ...] = tuple(int(extent != 1) for extent in logical)
+        if self.out.layout is not None:
+            varies = (*varies, varies[self.out.layout.axis])
+        if not walkable:
+            varies = tuple(2 + axis if v else 0 for axis, v in enumerate(varies))
         self.arguments.append(argument)
-        self.operands.append(Operand(f"operand{len(self.operands)}", shape, dtype))
+        self.operands.append(Operand(f"operand{len(self.operands)}", shape, dtype, varies))
         return len(self.operands) - 1
 
     def _index(

@@ -10,11 +10,16 @@ Buffer = Any  # tvm.tirx.Buffer
 
 @dataclass(frozen=True)
 class Operand:
-    """One extra input buffer of a kernel: its physical shape and dtype."""
+    """One extra input buffer of a kernel: its physical shape and dtype.
+
+    `varies` says for each axis of the output buffer how the operand's element depends on it: 0 not
+    at all, 1 along with its neighbours, any other number in its own way; empty: 1 on all of them.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    varies: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ primfunc = f.build()
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
@@ -17,6 +18,7 @@ Expr = Any  # tvm.tirx.PrimExpr
 Buffer = Any  # tvm.tirx.Buffer
 PrimFunc = Any  # tvm.tirx.PrimFunc
 
+SCOPE = "global"
 ALIGNMENT = 64  # bytes; every buffer of a kernel starts at a multiple of it
 _SERIAL, _PARALLEL, _VECTORIZED, _UNROLLED = range(4)  # tvm.tirx.ForKind
 
@@ -36,8 +38,17 @@ class Function:
         return buffer
 
     def local(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
-        """Allocate registers (or stack): used with constant indices only, LLVM promotes it."""
-        return self._allocate(_buffer(name, shape, dtype, "local"))
+        """Allocate stack that LLVM promotes to registers if all indices are constant.
+
+        Above 1,024 bytes TVM takes it from the heap at run time instead: see `registers`.
+        """
+        return self._allocate(_buffer(name, shape, dtype, SCOPE))
+
+    def registers(self, name: str, count: int, lanes: int, dtype: str) -> "Registers":
+        """Allocate `count` vectors of `lanes` elements that live in registers."""
+        return Registers(
+            self, tuple(self.local(f"{name}{i}", (lanes,), dtype) for i in range(count)), lanes
+        )
 
     def scratch(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
         """Allocate working memory in the enclosing block; large ones come from the runtime."""
@@ -117,6 +128,32 @@ class Function:
         self._blocks[-1].append(statement)
 
 
+@dataclass(frozen=True)
+class Registers:
+    """Vectors in registers, one small buffer each: TVM puts larger ones on the heap."""
+
+    function: Function
+    buffers: tuple[Buffer, ...]
+    lanes: int
+
+    def load(self, number: int) -> Expr:
+        """The vector `number`."""
+        return load(self.buffers[number], (0,), self.lanes)
+
+    def store(self, number: int, value: Expr) -> None:
+        """Replace the vector `number`."""
+        self.function.store(self.buffers[number], value, (0,), self.lanes)
+
+    def clear(self) -> None:
+        """Set all vectors to zero."""
+        for number, buffer in enumerate(self.buffers):
+            self.store(number, zeros(self.lanes, buffer.dtype))
+
+    def element(self, number: int, lane: Expr) -> Expr:
+        """One element, for use in a vectorized loop over `lane`."""
+        return load(self.buffers[number], (lane,))
+
+
 def load(buffer: Buffer, index: Sequence[Expr], lanes: int = 1, step: int = 1) -> Expr:
     """`lanes` elements of `buffer` from `index` on, along its last axis, `step` apart."""
     return tirx.BufferLoad(buffer, _lanes(index, lanes, step))
@@ -126,6 +163,16 @@ def splat(value: Expr, lanes: int) -> Expr:
     """A vector of `lanes` copies of a scalar; numbers become float32."""
     scalar = tirx.const(value, "float32") if isinstance(value, int | float) else value
     return tirx.Broadcast(scalar, lanes) if lanes > 1 else scalar
+
+
+def dtype_of(x: Expr) -> str:
+    """Element type of an expression, its lanes aside."""
+    return str(x.ty.dtype).partition("x")[0]
+
+
+def lanes_of(x: Expr) -> int:
+    """Number of elements of an expression: 1 for a scalar."""
+    return int(x.ty.dtype.lanes)
 
 
 def zeros(lanes: int, dtype: str = "float32") -> Expr:

@@ -4,7 +4,7 @@ from math import prod
 
 from codesign.ir.encodings.tiled import Tiled
 from codesign.targets.tvm.isa import Isa
-from codesign.targets.tvm.kernels.elementwise import _unravel
+from codesign.targets.tvm.kernels.elementwise import unravel
 from codesign.targets.tvm.tir import Function, PrimFunc, load
 
 
@@ -28,7 +28,7 @@ def emit(
     out = f.argument("out", physical, dtype)
     walked = physical[:-1] if result else physical[:-1]
     with f.parallel(prod(walked), "row") as row:
-        outer = _unravel(row, walked)
+        outer = unravel(row, walked)
         with f.serial(physical[-1], "i") as i:
             logical = list((*outer, i))
             if result is not None:
