@@ -18,7 +18,6 @@ Expr = Any  # tvm.tirx.PrimExpr
 Buffer = Any  # tvm.tirx.Buffer
 PrimFunc = Any  # tvm.tirx.PrimFunc
 
-SCOPE = "global"
 ALIGNMENT = 64  # bytes; every buffer of a kernel starts at a multiple of it
 _SERIAL, _PARALLEL, _VECTORIZED, _UNROLLED = range(4)  # tvm.tirx.ForKind
 
@@ -33,30 +32,25 @@ class Function:
 
     def argument(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
         """Declare the next parameter: a compact, 64-byte aligned buffer."""
-        buffer = _buffer(name, shape, dtype, "global")
+        buffer = _buffer(name, shape, dtype)
         self._params.append(buffer)
         return buffer
 
     def local(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
-        """Allocate stack that LLVM promotes to registers if all indices are constant.
+        """Allocate working memory in the enclosing block.
 
-        Above 1,024 bytes TVM takes it from the heap at run time instead: see `registers`.
+        Up to 1,024 bytes lie on the stack, and in registers if all indices are constant; more
+        comes from the runtime's workspace, at the price of a call (see `registers`).
         """
-        return self._allocate(_buffer(name, shape, dtype, SCOPE))
+        buffer = _buffer(name, shape, dtype)
+        self._append(tirx.AllocBuffer(buffer))
+        return buffer
 
     def registers(self, name: str, count: int, lanes: int, dtype: str) -> "Registers":
         """Allocate `count` vectors of `lanes` elements that live in registers."""
         return Registers(
             self, tuple(self.local(f"{name}{i}", (lanes,), dtype) for i in range(count)), lanes
         )
-
-    def scratch(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
-        """Allocate working memory in the enclosing block; large ones come from the runtime."""
-        return self._allocate(_buffer(name, shape, dtype, "global"))
-
-    def _allocate(self, buffer: Buffer) -> Buffer:
-        self._append(tirx.AllocBuffer(buffer))
-        return buffer
 
     def serial(self, extent: Expr, name: str = "i", start: Expr = 0) -> Any:
         """A loop over [start, start + extent)."""
@@ -190,9 +184,9 @@ def llvm(dtype: str, intrinsic: str, *arguments: Expr) -> Expr:
     return tirx.call_llvm_pure_intrin(dtype, intrinsic, *arguments)
 
 
-def _buffer(name: str, shape: Sequence[int], dtype: str, scope: str) -> Buffer:
+def _buffer(name: str, shape: Sequence[int], dtype: str) -> Buffer:
     return tirx.decl_buffer(
-        tuple(shape), dtype, name, scope=scope, data_alignment=ALIGNMENT, layout=None
+        tuple(shape), dtype, name, scope="global", data_alignment=ALIGNMENT, layout=None
     )
 
 

@@ -15,7 +15,7 @@ from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.kernels.window import Columns, Window, columns, row_taps, split, windows
-from codesign.targets.tvm.tir import Function, PrimFunc, load, multiply_add, zeros
+from codesign.targets.tvm.tir import Function, PrimFunc, Registers, load, multiply_add
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,8 @@ class _Work:
 
     def _tile(self, v: Window, h: Window, run: Columns, y: Expr, x: Expr) -> None:
         f, lanes = self.f, self.shape.block
-        acc = f.local("acc", (run.width * lanes,), "float32")
-        for col in range(run.width):
-            f.store(acc, zeros(lanes), (col * lanes,), lanes)
+        acc = f.registers("acc", run.width, lanes, "float32")
+        acc.clear()
         first, count = row_taps(v, y)
         with f.serial(count, "ky", first) as ky:
             iy = y * v.stride - v.before + ky * v.dilation
@@ -114,15 +113,14 @@ class _Work:
                 ix = x * h.stride - h.before + col * h.stride + tap * h.dilation
                 value = load(self.data, (self.image, self.block, iy, ix, 0), lanes)
                 factor = load(self.weight, (self.block, ky, tap, 0), lanes)
-                at = (col * lanes,)
-                f.store(acc, multiply_add(value, factor, load(acc, at, lanes)), at, lanes)
+                acc.store(col, multiply_add(value, factor, acc.load(col)))
         for col in range(run.width):
-            self._store(acc, col * lanes, (self.image, self.block, y, x + col))
+            self._store(acc, col, (self.image, self.block, y, x + col))
 
-    def _store(self, acc: Buffer, register: int, at: tuple[Expr, ...]) -> None:
+    def _store(self, acc: Registers, register: int, at: tuple[Expr, ...]) -> None:
         with self.f.vectorized(self.shape.block) as lane:
             index = (*at, lane)
-            value = self.epilogue.apply(load(acc, (register + lane,)), index, self.operands)
+            value = self.epilogue.apply(acc.element(register, lane), index, self.operands)
             self.f.store(self.out, value, index)
 
 

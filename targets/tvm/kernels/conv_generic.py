@@ -121,7 +121,7 @@ class _Row:
     def reduce(self) -> Buffer:
         """Emit the reduction into a scratch buffer [channels, phases, length of a phase]."""
         f, size = self.f, self.phases * self.phase_length
-        acc = f.scratch("acc", (self.point.channels * size,), "float32")
+        acc = f.local("acc", (self.point.channels * size,), "float32")
         with f.serial(self.point.channels * size, "clear") as i:
             f.store(acc, zeros(1), (i,))
         tiles_per_group = self.shape.group_oc // self.point.channels

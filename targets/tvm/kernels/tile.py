@@ -17,7 +17,7 @@ from tvm import tirx
 
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.window import Taps, Window, row_taps
-from codesign.targets.tvm.tir import Buffer, Expr, Function, load, multiply_add, splat, zeros
+from codesign.targets.tvm.tir import Buffer, Expr, Function, Registers, load, multiply_add, splat
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Tile:
     lanes: int
 
     def register(self, row: int, col: int, block: int) -> int:
-        """Offset of one accumulator vector in the accumulators' buffer."""
-        return ((row * self.cols + col) * self.blocks + block) * self.lanes
+        """Number of one accumulator vector."""
+        return (row * self.cols + col) * self.blocks + block
 
     @property
     def size(self) -> int:
-        """Elements of all accumulators."""
-        return self.rows * self.cols * self.blocks * self.lanes
+        """Number of accumulator vectors."""
+        return self.rows * self.cols * self.blocks
 
 
 def registers(isa: Isa, block: int, pixels: int, blocks: int, depth: int) -> int:
@@ -83,12 +83,11 @@ class Accumulation:
     x: Expr
     reduction: Reduction
 
-    def emit(self) -> Buffer:
-        """Emit it; returns the accumulators' buffer."""
+    def emit(self) -> Registers:
+        """Emit it; returns the accumulators."""
         f, tile, r = self.f, self.tile, self.reduction
-        acc = f.local("acc", (tile.size,), "float32")
-        for start in range(0, tile.size, tile.lanes):
-            f.store(acc, zeros(tile.lanes), (start,), tile.lanes)
+        acc = f.registers("acc", tile.size, tile.lanes, "float32")
+        acc.clear()
         with f.serial(-(-r.channels // r.depth), "icb") as icb:
             if tile.rows == 1 or not r.vertical.padded:
                 self._uniform_rows(acc, icb)
@@ -96,13 +95,13 @@ class Accumulation:
                 self._ragged_rows(acc, icb)
         return acc
 
-    def _uniform_rows(self, acc: Buffer, icb: Expr) -> None:
+    def _uniform_rows(self, acc: Registers, icb: Expr) -> None:
         """All rows of the tile use the same kernel rows: a loop over those inside the input."""
         first, count = row_taps(self.reduction.vertical, self.y)
         with self.f.serial(count, "ky", first) as ky:
             self._kernel_row(acc, range(self.tile.rows), icb, ky)
 
-    def _ragged_rows(self, acc: Buffer, icb: Expr) -> None:
+    def _ragged_rows(self, acc: Registers, icb: Expr) -> None:
         """Kernel rows that all tile rows share run together, the others row by row."""
         f, v, rows = self.f, self.reduction.vertical, self.tile.rows
         with f.serial(v.kernel, "ky") as ky:
@@ -115,7 +114,7 @@ class Accumulation:
                     with f.when(tirx.all(here >= 0, here < v.size)):
                         self._kernel_row(acc, range(row, row + 1), icb, ky)
 
-    def _kernel_row(self, acc: Buffer, rows: range, icb: Expr, ky: Expr) -> None:
+    def _kernel_row(self, acc: Registers, rows: range, icb: Expr, ky: Expr) -> None:
         for run in self.taps:
             if run.count == 1:
                 self._depth(acc, rows, run, (icb, ky, run.first))
@@ -123,7 +122,7 @@ class Accumulation:
             with self.f.serial(run.count, "kx", run.first) as kx:
                 self._depth(acc, rows, run, (icb, ky, kx))
 
-    def _depth(self, acc: Buffer, rows: range, run: Taps, at: tuple[Expr, Expr, Expr]) -> None:
+    def _depth(self, acc: Registers, rows: range, run: Taps, at: tuple[Expr, Expr, Expr]) -> None:
         r = self.reduction
         extent: Expr = r.depth
         if r.channels % r.depth:
@@ -150,8 +149,6 @@ class Accumulation:
         at = (r.image, r.first_block + icb, *r.locate(iy, ix), ic)
         return load(r.data, at if r.depth > 1 else at[:-1])
 
-    def _step(self, acc: Buffer, register: int, value: Expr, weights: list[Expr]) -> None:
-        lanes = self.tile.lanes
-        for block, weight in enumerate(weights):
-            at = (register + block * lanes,)
-            self.f.store(acc, multiply_add(value, weight, load(acc, at, lanes)), at, lanes)
+    def _step(self, acc: Registers, register: int, value: Expr, weights: list[Expr]) -> None:
+        for number, weight in enumerate(weights, register):
+            acc.store(number, multiply_add(value, weight, acc.load(number)))

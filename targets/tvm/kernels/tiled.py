@@ -13,7 +13,7 @@ from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.kernels.tile import Accumulation, Reduction, Tile
 from codesign.targets.tvm.kernels.window import Columns, columns, split, windows
-from codesign.targets.tvm.tir import Function, PrimFunc, load
+from codesign.targets.tvm.tir import Function, PrimFunc, Registers
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ class _Work:
                     index = (self.reduction.image, self.first_block + block, *at)
                     self._store(acc, tile.register(row, col, block), index)
 
-    def _store(self, acc: Buffer, register: int, at: tuple[Expr, ...]) -> None:
+    def _store(self, acc: Registers, register: int, at: tuple[Expr, ...]) -> None:
         with self.f.vectorized(self.shape.block) as lane:
             index = (*at, lane)
-            value = self.epilogue.apply(load(acc, (register + lane,)), index, self.operands)
+            value = self.epilogue.apply(acc.element(register, lane), index, self.operands)
             self.f.store(self.out, value, index)
 
 
