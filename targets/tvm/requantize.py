@@ -17,16 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from tvm import tirx
 
 from codesign.errors import RefusedError
 from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr, Operand
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.tir import load
-from tvm import tirx
 
 Ints = npt.NDArray[np.signedinteger[npt.NBitBase]]
 LANES = 16  # channels that the vector form takes at once
-_FAST_SHIFTS = range(32, 54)  # the folded addend fits in 64 bits, the result in 32
+_MOST_SHIFT = 53  # up to here the folded addend fits in 64 bits
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Scaling:
     """How accumulators become codes: `bias`, `multiplier`, `shift` are [C] or scalars.
 
     0 <= multiplier < 2^31, 1 <= shift <= 62. `zero` is the zero point of the result, which is
-    clamped to [low, high] and stored as `dtype`.
+    clamped to [low, high] and stored as `dtype`. `bound` is the largest |acc + bias| that can
+    occur, if it is known to be small: multipliers above 1/2 are fast only then.
     """
 
     bias: Ints
@@ -54,6 +55,7 @@ class Scaling:
     low: int = 0
     high: int = 255
     dtype: str = "uint8"
+    bound: int = 2**31
 
 
 @dataclass(frozen=True)
@@ -85,29 +87,37 @@ def requantize(
     `residual` (an activation, not among the constants). RefusedError for numbers out of range.
     """
     columns = _columns(scaling, residual, channels)
-    fast = all(int(s) in _FAST_SHIFTS for s in np.unique(columns["shift"]))
-    vector = fast and isa.vector_bits == 512
-    constants = {
-        name: _even_odd(name, value) if vector else value for name, value in columns.items()
-    }
+    fast = _fits(columns, scaling.bound)
     if fast:
-        shift = columns["shift"]
-        zero = np.int64(scaling.zero) << shift
-        constants["add"] = (
-            _even_odd("add", columns["add"] + zero) if vector else columns["add"] + zero
-        )
-    operands = tuple(Operand(name, (channels,), "int64") for name in constants)
+        columns["add"] = columns["add"] + (np.int64(scaling.zero) << columns["shift"])
+    vector = fast and isa.vector_bits == 512
+    early = int(columns["shift"].min()) >= 32
+    if vector:
+        columns = {name: _even_odd(value) for name, value in columns.items()}
+        if early:
+            columns["shift"].reshape(-1, 2, 8)[:, 1] -= 32
+    operands = tuple(Operand(name, (channels,), "int64") for name in columns)
     if residual is not None:
         operands += (Operand("residual", residual.shape, residual.dtype),)
-    form = _Vector(scaling) if vector else _Scalar(scaling, 0 if fast else scaling.zero)
-    return Requantization(Epilogue(operands, scaling.dtype, form.apply, vector), constants)
+    form = _Vector(scaling, early) if vector else _Scalar(scaling, 0 if fast else scaling.zero)
+    return Requantization(Epilogue(operands, scaling.dtype, form.apply, vector), columns)
+
+
+def _fits(columns: dict[str, npt.NDArray[np.int64]], bound: int) -> bool:
+    """Whether every result before clamping fits in 32 bits, and every folded addend in 64."""
+    other = columns.get("residual_multiplier", np.zeros_like(columns["shift"]))
+    largest = [
+        (bound * int(m) + 256 * int(r) >> int(s)) + 512
+        for m, r, s in zip(columns["multiplier"], other, columns["shift"], strict=True)
+    ]
+    return max(largest) < 2**31 and int(columns["shift"].max()) <= _MOST_SHIFT
 
 
 def _columns(
     scaling: Scaling, residual: Residual | None, channels: int
 ) -> dict[str, npt.NDArray[np.int64]]:
     m, bias = _spread(scaling.multiplier, channels), _spread(scaling.bias, channels)
-    s = _spread(scaling.shift, channels, padding=_FAST_SHIFTS.start)
+    s = _spread(scaling.shift, channels, padding=32)
     rounding = np.int64(1) << (np.clip(s, 1, 62) - 1)
     columns = {"multiplier": m, "add": bias * m + rounding, "shift": s}
     if residual is not None:
@@ -133,12 +143,9 @@ def _spread(value: Ints, channels: int, padding: int = 0) -> npt.NDArray[np.int6
     return np.concatenate([flat, np.full(channels - flat.size, padding, np.int64)])
 
 
-def _even_odd(name: str, value: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Each 16 channels as 8 even ones, then 8 odd ones; odd shifts are less by 32."""
-    halves = np.ascontiguousarray(value.reshape(-1, 8, 2).transpose(0, 2, 1))
-    if name == "shift":
-        halves[:, 1] -= 32
-    return halves.reshape(-1)
+def _even_odd(value: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Each 16 channels as 8 even ones, then 8 odd ones."""
+    return np.ascontiguousarray(value.reshape(-1, 8, 2).transpose(0, 2, 1)).reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -163,9 +170,13 @@ class _Scalar:
 
 @dataclass(frozen=True)
 class _Vector:
-    """Sixteen channels at once: `acc` is an int32x16, the last index a ramp."""
+    """Sixteen channels at once: `acc` is an int32x16, the last index a ramp.
+
+    `early` says that the shifts of odd channels are less by 32, so that their results are in place.
+    """
 
     scaling: Scaling
+    early: bool
 
     def apply(self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...]) -> Expr:
         halves = [self._half(acc, index, buffers, odd) for odd in (0, 1)]
@@ -186,7 +197,8 @@ class _Vector:
         if len(buffers) > 3:
             other = tirx.Cast(f"int32x{LANES}", tirx.BufferLoad(buffers[4], list(index)))
             total = total + _wide(other, odd) * _signed(load(buffers[3], (first,), 8))
-        return total >> load(buffers[2], (first,), 8)
+        shifted = total >> load(buffers[2], (first,), 8)
+        return shifted << _half_word() if odd and not self.early else shifted
 
 
 def _wide(value: Expr, odd: int) -> Expr:

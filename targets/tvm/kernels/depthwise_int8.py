@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
@@ -18,7 +19,6 @@ from codesign.targets.tvm.kernels.int8_dot import has_wide_dot, wide_dot
 from codesign.targets.tvm.kernels.int8_layout import LANES, Plane
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, load, zeros
-from tvm import tirx
 
 SLICES = 4  # groups of 16 channels that are processed together
 TAPS = 4  # taps an instruction

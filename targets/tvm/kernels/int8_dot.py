@@ -8,9 +8,10 @@ flipped), and accumulators that start from the difference.
 
 from dataclasses import dataclass
 
+from tvm import tirx
+
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.tir import Expr, llvm
-from tvm import tirx
 
 _FLIP = 0x80808080 - 2**32  # the upper bits of four bytes, as a signed word
 

@@ -10,10 +10,11 @@ multiply them with zero weights.
 from dataclasses import dataclass
 from math import prod
 
+from tvm import tirx
+
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.tir import Buffer, Expr, Function, load
-from tvm import tirx
 
 LANES = 16
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
@@ -16,7 +17,6 @@ from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels.int8_dot import Dot, dot_of
 from codesign.targets.tvm.kernels.int8_layout import Plane
 from codesign.targets.tvm.tir import Buffer, Expr, Function, load, zeros
-from tvm import tirx
 
 _L2_SHARE = 256 * 1024  # bytes of activations that a chunk may read
 
@@ -92,8 +92,9 @@ def starts(total: int, tile: int) -> list[int]:
 def space(r: Reduction, isa: Isa) -> list[Point]:
     """Register tiles that fit, least estimated time first."""
     points = []
-    for b in range(1, min(r.blocks, 4) + 1):
-        most = max((isa.registers - b - 1) // b, 1)
+    available = r.p.oh * r.p.ow
+    for b in range(1, min(r.blocks, 4 if available >= 4 else 12) + 1):
+        most = min(max((isa.registers - b - 1) // b, 1), available)
         for pixels in range(max(1, most // 2), most + 1):
             points += [_point(r.p, r.channels, b, h, pixels // h) for h in _heights(pixels, r.p)]
     points = points or [_point(r.p, r.channels, 1, 1, 1)]

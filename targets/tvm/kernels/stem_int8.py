@@ -6,6 +6,7 @@ KW x C bytes is then walked in whole words, so that nothing is spent on padding 
 
 import numpy as np
 import numpy.typing as npt
+from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
@@ -16,7 +17,6 @@ from codesign.targets.tvm.kernels.int8_layout import LANES, Image
 from codesign.targets.tvm.kernels.int8_tile import Point
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, load
-from tvm import tirx
 
 __all__ = ["Point", "default", "emit", "pack_weight", "space"]
 
