@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels import int8_engine as engine
 from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels import int8_tile as tile
 from codesign.targets.tvm.kernels.int8_layout import Plane
@@ -24,7 +25,7 @@ __all__ = ["Point", "default", "emit", "pack_weight", "space"]
 
 def space(shape: ConvShape, isa: Isa) -> list[Point]:
     """Points that fit the registers, least estimated time first."""
-    return tile.space(tile.reduction(_flat(shape), isa), isa)
+    return engine.space(tile.reduction(_flat(shape), isa), isa)
 
 
 def default(shape: ConvShape, isa: Isa) -> Point:
@@ -35,8 +36,8 @@ def default(shape: ConvShape, isa: Isa) -> Point:
 def pack_weight(
     weight: npt.NDArray[np.int8], shape: ConvShape, isa: Isa, point: Point
 ) -> npt.NDArray[np.signedinteger]:
-    """[O, I, k...] as [channel tile, step, block, channel x depth], see `int8_tile`."""
-    return tile.reduction(_flat(shape), isa).pack(weight, point)
+    """[O, I, k...] as [channel tile, step, block, channel x depth], see `int8_engine`."""
+    return engine.pack(tile.reduction(_flat(shape), isa), isa, weight, point)
 
 
 def emit(
@@ -50,12 +51,12 @@ def emit(
     r = tile.reduction(p, isa)
     f = Function(name)
     source = layout.argument(f, "x", layout.activation(p.n, p.ic, shape.spatial), "uint8")
-    weight = f.argument("w", r.packed(point), r.dot.weight)
+    weight = engine.declare(f, r, isa, point)
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
     out_shape = layout.activation(p.n, p.oc, shape.out_spatial)
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
     image = layout.padded(f, source, p, r.channels, zero_point, r.dot.element)
-    tile.Kernel(f, r, point, image, weight, out, epilogue, operands).emit()
+    engine.emit(f, r, isa, point, image, weight, out, epilogue, operands)
     return f.build()
 
 

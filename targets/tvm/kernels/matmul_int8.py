@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels import int8_engine as engine
 from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels import int8_tile as tile
 from codesign.targets.tvm.kernels.int8_layout import Plane
@@ -37,7 +38,7 @@ class MatmulShape:
 
 def space(shape: MatmulShape, isa: Isa) -> list[Point]:
     """Points that fit the registers, least estimated time first."""
-    return tile.space(_reduction(shape, isa), isa)
+    return engine.space(_reduction(shape, isa), isa)
 
 
 def default(shape: MatmulShape, isa: Isa) -> Point:
@@ -48,8 +49,8 @@ def default(shape: MatmulShape, isa: Isa) -> Point:
 def pack_weight(
     weight: npt.NDArray[np.int8], shape: MatmulShape, isa: Isa, point: Point
 ) -> npt.NDArray[np.signedinteger]:
-    """[N, K] as [channel tile, step, block, channel x depth], see `int8_tile`."""
-    return _reduction(shape, isa).pack(weight, point)
+    """[N, K] as [channel tile, step, block, channel x depth], see `int8_engine`."""
+    return engine.pack(_reduction(shape, isa), isa, weight, point)
 
 
 def emit(name: str, shape: MatmulShape, isa: Isa, point: Point, epilogue: Epilogue) -> PrimFunc:
@@ -57,12 +58,12 @@ def emit(name: str, shape: MatmulShape, isa: Isa, point: Point, epilogue: Epilog
     r = _reduction(shape, isa)
     f = Function(name)
     source = layout.argument(f, "x", (shape.m, layout.channels(shape.k)), shape.element)
-    weight = f.argument("w", r.packed(point), r.dot.weight)
+    weight = engine.declare(f, r, isa, point)
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
     out_shape = (shape.m, layout.channels(shape.n))
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
     image = layout.padded(f, source, r.p, r.channels, 0, r.dot.element)
-    tile.Kernel(f, r, point, image, weight, out, epilogue, operands).emit()
+    engine.emit(f, r, isa, point, image, weight, out, epilogue, operands)
     return f.build()
 
 

@@ -10,6 +10,7 @@ from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels import int8_engine as engine
 from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels import int8_tile as tile
 from codesign.targets.tvm.kernels.int8_dot import dot_of
@@ -26,7 +27,7 @@ _SLACK = 64  # elements behind the last row that a word may reach into
 
 def space(shape: ConvShape, isa: Isa) -> list[Point]:
     """Points that fit the registers, least estimated time first."""
-    return tile.space(_reduction(shape, isa), isa)
+    return engine.space(_reduction(shape, isa), isa)
 
 
 def default(shape: ConvShape, isa: Isa) -> Point:
@@ -37,8 +38,8 @@ def default(shape: ConvShape, isa: Isa) -> Point:
 def pack_weight(
     weight: npt.NDArray[np.int8], shape: ConvShape, isa: Isa, point: Point
 ) -> npt.NDArray[np.signedinteger]:
-    """[O, I, k...] as [channel tile, step, block, channel x depth], see `int8_tile`."""
-    return _reduction(shape, isa).pack(weight, point)
+    """[O, I, k...] as [channel tile, step, block, channel x depth], see `int8_engine`."""
+    return engine.pack(_reduction(shape, isa), isa, weight, point)
 
 
 def emit(
@@ -51,12 +52,12 @@ def emit(
     r = _reduction(shape, isa)
     f = Function(name)
     source = f.argument("x", shape.plain_input, "uint8")
-    weight = f.argument("w", r.packed(point), r.dot.weight)
+    weight = engine.declare(f, r, isa, point)
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
     out_shape = layout.activation(shape.n, shape.oc, shape.out_spatial)
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
     image = _interleaved(f, r, source, zero_point)
-    tile.Kernel(f, r, point, image, weight, out, epilogue, operands).emit()
+    engine.emit(f, r, isa, point, image, weight, out, epilogue, operands)
     return f.build()
 
 
