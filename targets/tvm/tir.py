@@ -46,6 +46,10 @@ class Function:
         self._append(tirx.AllocBuffer(buffer))
         return buffer
 
+    def scratch(self, name: str, shape: Sequence[int], dtype: str) -> Buffer:
+        """Allocate a larger working memory: the same as `local`, said for the reader."""
+        return self.local(name, shape, dtype)
+
     def registers(self, name: str, count: int, lanes: int, dtype: str) -> "Registers":
         """Allocate `count` vectors of `lanes` elements that live in registers."""
         return Registers(
@@ -105,6 +109,13 @@ class Function:
     def evaluate(self, call: Expr) -> None:
         """Run a call for its effect."""
         self._append(tirx.Evaluate(call))
+
+    def prefetch(self, buffer: Buffer, index: Sequence[Expr]) -> None:
+        """Ask for the cache line of an element, which may lie beyond the buffer's end."""
+        element = tirx.BufferLoad(buffer, [tirx.convert(i) for i in index])
+        hints = [tirx.const(value, "int32") for value in (0, 3, 1)]  # to read, often, data
+        address = tirx.op.address_of(element)
+        self.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch.p0", address, *hints))
 
     def build(self) -> PrimFunc:
         """The finished function: no two buffers alias."""

@@ -19,6 +19,8 @@ from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.window import Taps, Window, row_taps
 from codesign.targets.tvm.tir import Buffer, Expr, Function, Registers, load, multiply_add, splat
 
+LINE = 16  # float32 elements in a cache line
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -57,7 +59,7 @@ class Reduction:
     `data` is [N, blocks, H, W, depth], or [N, C, H, W] if depth is 1; `weight` is [tiles,
     blocks, kh, kw, depth, lanes of a tile]. A group reads `channels` channels in blocks of
     `depth`. `image`, `first_block` and `weight_tile` select this task's part; `locate` maps an
-    input (y, x) to indices of `data`.
+    input (y, x) to indices of `data`. Weights are prefetched `ahead` steps, if it is not 0.
     """
 
     data: Buffer
@@ -70,6 +72,7 @@ class Reduction:
     vertical: Window
     horizontal: Window
     locate: Callable[[Expr, Expr], tuple[Expr, Expr]]
+    ahead: int
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,17 @@ class Accumulation:
         if r.channels % r.depth:
             extent = tirx.min(r.depth, r.channels - at[0] * r.depth)
         with self.f.serial(extent, "ic") as ic:
+            self._prefetch((*at, ic))
             weights = self._weights((*at, ic))
             for row in rows:
                 for col in range(run.low, run.high):
                     value = splat(self._input(row, col, (*at, ic)), self.tile.lanes)
                     self._step(acc, self.tile.register(row, col, 0), value, weights)
+
+    def _prefetch(self, at: tuple[Expr, ...]) -> None:
+        r, lanes = self.reduction, self.tile.lanes
+        for line in range(0, self.tile.blocks * lanes if r.ahead else 0, LINE):
+            self.f.prefetch(r.weight, (r.weight_tile, *at[:-1], at[-1] + r.ahead, line))
 
     def _weights(self, at: tuple[Expr, ...]) -> list[Expr]:
         r, lanes = self.reduction, self.tile.lanes

@@ -4,6 +4,7 @@ Shared by the direct, pointwise and stem kernels, which differ in how their inpu
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.kernels.tile import Accumulation, Reduction, Tile
 from codesign.targets.tvm.kernels.window import Columns, columns, split, windows
 from codesign.targets.tvm.tir import Function, PrimFunc, Registers
+
+FEW_PIXELS = 256  # up to here weights are used too rarely for the hardware to hide their arrival
+AHEAD = 32  # steps of the reduction that weights are then asked for in advance
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def _reduction(
         vertical,
         horizontal,
         layout.locate,
+        AHEAD if prod(shape.out_spatial) <= FEW_PIXELS else 0,
     )
 
 
