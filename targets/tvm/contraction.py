@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from codesign.analysis.codes import CLAMPS, clampable, code_bounds, scale_ratio
+from codesign.analysis.codes import CLAMPS, code_bounds, scale_ratio
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.fixedpoint import fixed_point
 from codesign.mapping.group import Group
@@ -91,32 +91,37 @@ def _general(group: Group) -> tuple[Epilogue, list[Argument]]:
     return chain.epilogue(start), chain.arguments
 
 
-def _direct(group: Group) -> tuple[Int, str | None, tuple[int, int]] | None:
-    """(result, residual, code bounds) if the chain is [residual add] [clamps], else None."""
-    out, residual = group.output_type.integer, None
+def clamp_bounds(group: Group, start: int = 0) -> tuple[int, int] | None:
+    """The codes that the chain from node `start` on leaves, if it only clamps codes of the result."""
+    out = group.output_type.integer
     if out is None or out.width > 8 or out.axis is not None:
         return None
     low, high = out.low, out.high
-    for i, node in enumerate(group.chain):
-        if group.type(node.name).integer != out:
+    for node in group.chain[start:]:
+        if group.type(node.name).integer != out or node.kind not in CLAMPS:
             return None
-        if node.kind in CLAMPS and clampable(node, out):
-            bounds = code_bounds(node, out)
-            low, high = max(low, bounds[0]), min(high, bounds[1])
-        elif node.kind == "add" and i == 0:
-            residual = next(v for v in node.operands if v != group.anchor.name)
-        else:
-            return None
-    want = accumulator(group) if residual is not None else out
-    if group.anchor_type.integer != want or (low > high):
+        bounds = code_bounds(node, out)
+        low, high = max(low, bounds[0]), min(high, bounds[1])
+    return (low, high) if low <= high else None
+
+
+def _direct(group: Group) -> tuple[Int, str | None, tuple[int, int]] | None:
+    """(result, residual, code bounds) if the chain is [residual add] [clamps], else None."""
+    adds = bool(group.chain) and group.chain[0].kind == "add"
+    bounds, out = clamp_bounds(group, int(adds)), group.output_type.integer
+    if bounds is None or out is None:
         return None
-    if residual is not None and (
-        residual in group.graph.constants
-        or group.type(residual).integer is None
-        or group.type(residual).shape != group.output_type.shape
-    ):
+    if not adds:
+        return (out, None, bounds) if group.anchor_type.integer == out else None
+    residual = next((v for v in group.chain[0].operands if v != group.anchor.name), None)
+    if residual is None or group.type(group.chain[0].name).integer != out:
         return None
-    return out, residual, (low, high)
+    kind = group.type(residual)
+    whole = residual in group.variables and kind.shape == group.output_type.shape
+    same = kind.layout == group.output_type.layout
+    if not (whole and same and kind.integer and group.anchor_type.integer == accumulator(group)):
+        return None
+    return out, residual, bounds
 
 
 def _requantized(

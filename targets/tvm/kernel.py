@@ -35,9 +35,19 @@ class CpuKernel(Kernel):
         """No choices."""
         return ()
 
+    def padding(self, group: Group) -> float:
+        """Arithmetic that this kernel does over what `group` needs (padded channels): >= 1."""
+        return 1.0
+
     def cost(self, group: Group, point: Point) -> LayerCost:
         """Roofline of arithmetic and memory traffic."""
-        return roofline(self.machine, self.isa, self.name, group, self.efficiency)
+        efficiency = self.efficiency / self.padding(group)
+        return roofline(self.machine, self.isa, self.name, group, efficiency)
+
+
+def padded(extent: int, multiple: int) -> float:
+    """How much larger `extent` gets when it is rounded up to a multiple."""
+    return -(-extent // multiple) * multiple / extent
 
 
 def to_point(schedule: Any) -> Point:

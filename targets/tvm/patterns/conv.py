@@ -13,7 +13,7 @@ from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import Chain, Env, Value, refuse_chain
 from codesign.targets.tvm.emitted import Emitted
-from codesign.targets.tvm.kernel import CpuKernel, from_point, to_point
+from codesign.targets.tvm.kernel import CpuKernel, from_point, padded, to_point
 from codesign.targets.tvm.kernels import (
     conv_depthwise,
     conv_direct,
@@ -85,7 +85,9 @@ class ConvKernel(CpuKernel):
 
     def demand(self) -> str:
         """What `accepts` of the module asks for, in words."""
-        return " ".join((self.module.accepts.__doc__ or "").removeprefix("Whether the shape is a ").split())
+        return " ".join(
+            (self.module.accepts.__doc__ or "").removeprefix("Whether the shape is a ").split()
+        )
 
     def layouts(self, group: Group) -> Layouts | None:
         tiled = Tiled(1, default_block(self.isa))
@@ -131,6 +133,10 @@ class ConvDirect(ConvKernel):
     name: ClassVar[str] = "conv-direct"
     module: ClassVar[ModuleType] = conv_direct
     efficiency: ClassVar[float] = 0.75
+
+    def padding(self, group: Group) -> float:
+        shape = self.shape(group)
+        return padded(shape.ic, shape.block) * padded(shape.oc, shape.block)
 
 
 class ConvDepthwise(ConvKernel):

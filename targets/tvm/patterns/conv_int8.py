@@ -11,8 +11,8 @@ from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import refuse_chain
 from codesign.targets.tvm.contraction import finish, refuse_integer, weight_codes
 from codesign.targets.tvm.emitted import Emitted
-from codesign.targets.tvm.kernel import CpuKernel, from_point, to_point
-from codesign.targets.tvm.kernels import conv_int8, depthwise_int8
+from codesign.targets.tvm.kernel import CpuKernel, from_point, padded, to_point
+from codesign.targets.tvm.kernels import conv_int8, depthwise_int8, stem_int8
 from codesign.targets.tvm.kernels.int8_layout import channels
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.patterns.conv import conv_shape
@@ -64,6 +64,23 @@ class Int8Kernel(CpuKernel):
         )
 
 
+class StemInt8(Int8Kernel):
+    """a convolution of at most four channels, dilated along no last axis, read in plain layout"""
+
+    name: ClassVar[str] = "stem-int8"
+    module: ClassVar[ModuleType] = stem_int8
+    efficiency: ClassVar[float] = 0.3
+
+    def accepts(self, shape: ConvShape) -> bool:
+        few = shape.groups == 1 and shape.ic <= stem_int8.MOST_CHANNELS
+        return few and shape.dilations[-1] == 1
+
+    def layouts(self, group: Group) -> Layouts | None:
+        x = group.input(0)
+        assert x is not None
+        return {**(super().layouts(group) or {}), x: None}
+
+
 class ConvInt8(Int8Kernel):
     """a convolution without groups over one or two axes"""
 
@@ -72,6 +89,10 @@ class ConvInt8(Int8Kernel):
 
     def accepts(self, shape: ConvShape) -> bool:
         return shape.groups == 1
+
+    def padding(self, group: Group) -> float:
+        shape = conv_shape(group, 16)
+        return padded(shape.ic, 16) * padded(shape.oc, 16)
 
 
 class DepthwiseInt8(Int8Kernel):

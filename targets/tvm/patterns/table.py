@@ -2,8 +2,10 @@
 
 from codesign.targets.tvm.kernel import CpuKernel
 from codesign.targets.tvm.patterns.conv import ConvDepthwise, ConvDirect, ConvPointwise, ConvStem
-from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8
+from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
+from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8, MeanInt8
+from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 
 KERNELS: tuple[type[CpuKernel], ...] = (
     ConvPointwise,
@@ -12,6 +14,14 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     ConvDirect,
     DepthwiseInt8,
     ConvInt8,
+    StemInt8,
+    LinearInt8,
+    MaxPoolInt8,
+    MeanInt8,
+    AddInt8,
+    PoolWindows,
+    ReducePixels,
+    ReduceAxes,
     Elementwise,
     View,
     Relayout,
