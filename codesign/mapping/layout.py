@@ -46,12 +46,6 @@ def without_layouts(program: Program) -> Program:
     return replace(program, graph=plain, placement=())
 
 
-def _tied(target: Target, group: Group, value: str) -> bool:
-    """True if an agnostic group's `value` must follow the group's layout."""
-    kind = group.type(value)
-    return kind.rank == group.output_type.rank and target.tile(kind) is not None
-
-
 def _cut(program: Program, target: Target, groups: list[Group]) -> set[str]:
     """The agnostic groups that run on blocked values."""
     import networkx as nx
@@ -69,7 +63,7 @@ def _cut(program: Program, target: Target, groups: list[Group]) -> set[str]:
             return PLAIN
         demand = demands[group.name]
         if demand is None:
-            return f"group {group.name}" if _tied(target, group, value) else PLAIN
+            return f"group {group.name}" if target.tied(group, value) else PLAIN
         return BLOCKED if demand.get(value) is not None else PLAIN
 
     def edge(a: str, b: str, weight: float) -> None:
@@ -107,7 +101,7 @@ class _Rewriter:
         blocked = group.name in self.blocked
         return {
             v: self.target.tile(group.type(v))
-            if blocked and _tied(self.target, group, v)
+            if blocked and self.target.tied(group, v)
             else None
             for v in values
         }

@@ -12,6 +12,7 @@ from codesign.ir.program import Program
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
+from codesign.runtime.built import Built
 
 
 class Target(ABC):
@@ -76,8 +77,18 @@ class Target(ABC):
         """Measured cost of each layer of a placed program; None where it cannot run here."""
         return None
 
-    def verify(self, program: Program) -> None:
-        """RefusedError unless each kernel still accepts its nodes, with their types and layouts."""
+    def build(self, program: Program) -> Built:
+        """Code, plan and packed weights of a placed program; RefusedError if there is no code."""
+        raise RefusedError(
+            f"target {self.spec} estimates costs and makes no code, so there is nothing to build; "
+            "use `codesign estimate` with it"
+        )
+
+    def verify(self, program: Program, layouts: bool = True) -> None:
+        """RefusedError unless each kernel still accepts its nodes, with their types and `layouts`.
+
+        Between choosing kernels and choosing layouts a program is valid but for its layouts.
+        """
         for assignment in program.placement:
             kernel = self.by_name.get(assignment.kernel)
             if kernel is None:
@@ -86,16 +97,29 @@ class Target(ABC):
             refusal = kernel.refuse(group)
             if refusal is not None:
                 raise RefusedError(f"{kernel.name} no longer takes %{group.name}: {refusal}")
-            self._verify_layouts(kernel, group)
+            if layouts:
+                self._verify_layouts(kernel, group)
+
+    def tied(self, group: Group, value: str) -> bool:
+        """True if `value` of an agnostic group must be in the layout of the group's result.
+
+        Values of another rank, and those broadcast along the blocked axis, stay plain.
+        """
+        kind, out = group.type(value), group.output_type
+        tile = self.tile(kind)
+        if tile is None or kind.rank != out.rank:
+            return False
+        return kind.shape[tile.axis] != 1 or out.shape[tile.axis] == 1
 
     def _verify_layouts(self, kernel: Kernel, group: Group) -> None:
         want = kernel.layouts(group)
         if want is None:
-            rank = group.output_type.rank
             values = [*group.variables, *group.outputs]
-            found = {group.type(v).layout for v in values if group.type(v).rank == rank}
+            found = {group.type(v).layout for v in values if self.tied(group, v)}
             if len(found) > 1:
-                raise RefusedError(f"{kernel.name} %{group.name} mixes layouts {sorted(map(str, found))}")
+                raise RefusedError(
+                    f"{kernel.name} %{group.name} mixes layouts {sorted(map(str, found))}"
+                )
             return
         for value, layout in want.items():
             have = group.type(value).layout

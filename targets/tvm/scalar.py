@@ -177,6 +177,12 @@ def _pow(op: Any, x: list[Expr]) -> Expr:
     return power.astype(dtype_of(base))
 
 
+def power(base: Expr, exponent: float) -> Expr:
+    """A float to a constant power."""
+    short = _integer_power(base, exponent)
+    return _libm("pow")(None, [base, number(exponent, base)]) if short is None else short
+
+
 def _integer_power(base: Expr, exponent: float) -> Expr | None:
     if exponent == 0.5 and _is_float(base):
         return tirx.sqrt(base)
@@ -250,7 +256,7 @@ def _library(function: Callable[[Expr], Expr]) -> Lowering:
 def _libm(name: str) -> Lowering:
     """The C library's function of that name, called element by element."""
 
-    def call(op: Op, x: list[Expr]) -> Expr:
+    def call(op: Any, x: list[Expr]) -> Expr:
         dtype = dtype_of(x[0])
         return tirx.call_pure_extern(dtype, name + ("f" if dtype == "float32" else ""), *x)
 
@@ -329,7 +335,24 @@ SCALAR: dict[str, Lowering] = {
 
 # Kinds that may turn the finite elements that pad a blocked layout into infinities or NaN.
 UNSAFE = frozenset(
-    "acos acosh asin atan atanh cosh div exp log mod pow reciprocal rsqrt sinh sqrt tan".split()
+    [
+        "acos",
+        "acosh",
+        "asin",
+        "atan",
+        "atanh",
+        "cosh",
+        "div",
+        "exp",
+        "log",
+        "mod",
+        "pow",
+        "reciprocal",
+        "rsqrt",
+        "sinh",
+        "sqrt",
+        "tan",
+    ]
 )
 
 

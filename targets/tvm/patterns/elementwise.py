@@ -1,9 +1,11 @@
 """Element-wise groups on their own, layout conversions, and views."""
 
+from math import prod
 from typing import ClassVar
 
 from codesign.analysis.estimate import LayerCost
 from codesign.ir.program import Point
+from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
@@ -21,9 +23,7 @@ class Elementwise(CpuKernel):
     """A chain of element-wise ops over tensors of one layout."""
 
     name: ClassVar[str] = "elementwise"
-    anchors: ClassVar[frozenset[str]] = frozenset(
-        kind for kind in SCALAR if kind != "relayout"
-    )
+    anchors: ClassVar[frozenset[str]] = frozenset(kind for kind in SCALAR if kind != "relayout")
 
     def refuse(self, group: Group) -> Refusal | None:
         return refuse_chain(group, with_anchor=True)
@@ -58,12 +58,23 @@ class Relayout(CpuKernel):
     def emit(self, group: Group, point: Point) -> Emitted:
         x = group.operands[0]
         source, result = group.type(x), group.output_type
+        if _same_memory(source) and _same_memory(result):
+            return Emitted(None, (x, *group.outputs))
         return Emitted(
             lambda name: relayout.emit(
                 name, result.shape, physical_dtype(result), source.layout, result.layout, self.isa
             ),
             (x, *group.outputs),
         )
+
+
+def _same_memory(kind: TensorType) -> bool:
+    """True if a value of type `kind` lies in memory as it does in the plain layout."""
+    layout = kind.layout
+    if layout is None:
+        return True
+    behind = prod(kind.shape[layout.axis + 1 :])
+    return behind == 1 and kind.shape[layout.axis] % layout.tile == 0
 
 
 class View(CpuKernel):
