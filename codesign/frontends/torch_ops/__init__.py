@@ -93,6 +93,8 @@ NORMS_AND_POOLS: dict[str, Importer] = {
     "rms_norm": norm.rms_norm,
     "_upsample_nearest_exact1d": partial(pool.upsample, mode="nearest"),
     "_upsample_nearest_exact2d": partial(pool.upsample, mode="nearest"),
+    "_upsample_bicubic2d_aa": partial(pool.upsample, mode="cubic"),
+    "_upsample_bilinear2d_aa": partial(pool.upsample, mode="linear"),
     "upsample_bicubic2d": partial(pool.upsample, mode="cubic"),
     "upsample_bilinear2d": partial(pool.upsample, mode="linear"),
     "upsample_linear1d": partial(pool.upsample, mode="linear"),

@@ -145,7 +145,18 @@ def upsample(call: Call, mode: str) -> Result:
         coordinates = "align_corners" if corners else "half_pixel"
     rounding = "round_prefer_ceil" if "exact" in call.target else "floor"
     scales = _scales(call, x.rank, shape, x.shape)
-    return call.emit(Resize(shape, scales, mode, coordinates, rounding), call.value())
+    smooth = call.target.endswith(("_aa.default", "_aa.vec"))
+    op = Resize(
+        shape,
+        scales,
+        mode,
+        coordinates,
+        rounding,
+        exclude_outside=smooth,
+        antialias=smooth,
+        cubic=-0.5 if smooth else -0.75,
+    )
+    return call.emit(op, call.value())
 
 
 def _scales(

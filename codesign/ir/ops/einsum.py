@@ -79,6 +79,15 @@ class Einsum(Op):
         if len(operands) != 2:
             return None
         terms, result, extents = self._extents(operands)
-        spelled = [(0, terms[0]), (1, terms[1]), (-1, result)]
-        accesses = (Access(i, tuple(axis(letter) for letter in term)) for i, term in spelled)
+        sides = [(0, terms[0], operands[0]), (1, terms[1], operands[1]), (-1, result, outputs[0])]
+        accesses = (
+            Access(
+                i,
+                tuple(
+                    axis(letter) if extent == extents[letter] else axis()  # broadcast
+                    for letter, extent in zip(term, kind.shape, strict=True)
+                ),
+            )
+            for i, term, kind in sides
+        )
         return LoopNest(tuple(extents.items()), tuple(accesses))

@@ -40,7 +40,7 @@ class Reduce(Op):
         others = [i for i in range(x.dim()) if i not in self.axes]
         left = [x.shape[i] for i in others]
         extent = prod(x.shape[i] for i in self.axes)
-        y = self.apply(x.permute(*others, *self.axes).reshape(*left, extent)).to(x.dtype)
+        y = self.apply(x.permute((*others, *self.axes)).reshape(*left, extent)).to(x.dtype)
         if not self.keepdims:
             return y
         return y.reshape([1 if i in self.axes else size for i, size in enumerate(x.shape)])

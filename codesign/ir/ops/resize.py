@@ -73,7 +73,8 @@ class Resize(Op):
 
     `scales` are the ratios that coordinates are computed with (empty: shape / x.shape). `linear`
     and `cubic` interpolate between 2 and 4 neighbours, stretched by the scale when it shrinks and
-    `antialias` is set; beyond the border the border element counts, or nothing (`exclude_outside`).
+    `antialias` is set. What lies beyond the border counts as the border element, or with
+    `exclude_outside` not at all (torch's antialiasing does so).
     """
 
     kind: ClassVar[str] = "resize"
