@@ -1,7 +1,9 @@
 """The slice of Fashion-MNIST that comes with codesign, read with numpy alone."""
 
+import zlib
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +54,7 @@ def _load(archive: Path, part: str) -> Samples:
     try:
         with np.load(archive, allow_pickle=False) as arrays:
             images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         raise DataError(
             f"cannot read the {part} images from {archive}: {error}; "
             "reinstall codesign, or write it again with `python -m benchmarks.train_demo`"

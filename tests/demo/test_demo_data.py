@@ -37,9 +37,13 @@ def test_missing_or_damaged_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="reinstall codesign"):
         load_test(tmp_path / "none.npz")
     damaged = tmp_path / "damaged.npz"
-    damaged.write_bytes(ARCHIVE.read_bytes()[:5000])
-    with pytest.raises(DataError, match="cannot read the test images"):
-        load_test(damaged)
+    whole = ARCHIVE.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for content in (b"", b"not an archive", whole[:5000], bytes(flipped)):
+        damaged.write_bytes(content)
+        with pytest.raises(DataError, match="cannot read the test images"):
+            load_test(damaged)
 
 
 def test_assets_stay_small() -> None:

@@ -1,10 +1,12 @@
 """The committed network reaches the accuracy that was recorded when it was trained."""
 
 import json
+import operator
 from pathlib import Path
 
 import pytest
 import torch
+import torch.fx
 from torch import nn
 
 from codesign.demo.data import load_test
@@ -24,7 +26,8 @@ def test_reaches_its_recorded_accuracy_on_the_slice() -> None:
     images, labels = map(torch.from_numpy, load_test())
     network = load_network()
     with torch.inference_mode():
-        correct = int((network(images).argmax(1) == labels).sum())
+        classes = torch.cat([network(part).argmax(1) for part in images.tensor_split(16)])
+    correct = int((classes == labels).sum())
     assert len(labels) == RECORD["slice_images"]
     # another build of torch may round two logits the other way
     assert abs(correct - RECORD["slice_correct"]) <= 2
@@ -32,13 +35,14 @@ def test_reaches_its_recorded_accuracy_on_the_slice() -> None:
 
 
 def test_has_every_kind_of_layer_the_demo_is_to_show() -> None:
-    convs = [m for m in ResidualNet().modules() if isinstance(m, nn.Conv2d)]
+    network = ResidualNet()
+    convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     assert {conv.kernel_size for conv in convs} == {(1, 1), (3, 3)}
     assert any(conv.groups == conv.in_channels > 1 for conv in convs)
     assert any(conv.stride == (2, 2) for conv in convs)
-    exported = torch.export.export(load_network(), example()[1])
-    targets = {str(node.target) for node in exported.graph.nodes}
-    assert {"aten.add.Tensor", "aten.max_pool2d.default"} <= targets
+    nodes = torch.fx.symbolic_trace(network).graph.nodes
+    assert operator.add in {node.target for node in nodes}
+    assert {"pool", "mean", "classify"} <= {node.target for node in nodes}
 
 
 def test_loaded_network_is_ready_to_evaluate() -> None:
