@@ -10,11 +10,11 @@ _TOKEN = re.compile(
       |(?P<value>%(?:[A-Za-z0-9_./\-]+|"(?:[^"\\]|\\.)*"))
       |(?P<digest>@[0-9a-f]+)
       |(?P<string>"(?:[^"\\]|\\.)*")
-      |(?P<shape>\d+x(?:\d+x)*[a-z]\w*)
-      |(?P<number>[-+]?(?:inf|nan|\d+\.?\d*(?:[eE][-+]?\d+)?)(?![\w.]))
+      |(?P<shape>\d+x(?:\d+x)*[a-wyz][a-wyz0-9]*)
+      |(?P<number>[-+]?(?:inf|nan|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?![\w.]))
       |(?P<word>[A-Za-z_][\w\-]*)
-      |(?P<mark>->|[(){}\[\]<>,:=])""",
-    re.VERBOSE,
+      |(?P<mark>[(){}\[\]<>,:=])""",
+    re.VERBOSE | re.ASCII,
 )
 
 

@@ -1,7 +1,7 @@
 """The text form of types, graphs and programs; `codesign.ir.parse` reads it back.
 
     graph net(%x: tensor<1x3x8x8xf32>) {
-      const %w: tensor<4x3x3x3xf32, int<8, scale=f32:0.1>> = @3f2a...
+      const %w: tensor<4x3x3x3xf32, nm<2, 4>, int<8, scale=f32:0.1>> = @3f2a...
       %y: tensor<1x4x6x6xf32> = conv(%x, %w)
       return %y as "logits"
     }
@@ -10,7 +10,7 @@
     }
 
 Constants above four elements are named by the first 24 digits of their digest; their content lies
-beside the text.
+beside the text. The leading values of an encoding are its first fields (`nm<2, 4>`).
 """
 
 import json
@@ -19,6 +19,7 @@ from dataclasses import fields
 
 import numpy as np
 
+from codesign.errors import VerificationError
 from codesign.ir.const import Const
 from codesign.ir.dtype import from_numpy
 from codesign.ir.encoding import Encoding
@@ -30,6 +31,7 @@ from codesign.ir.types import TensorType
 INLINE = 4
 DIGITS = 24
 _PLAIN = re.compile(r"[A-Za-z0-9_./\-]+\Z")
+_WORD = re.compile(r"(?!(?:inf|nan)(?![\w\-]))[A-Za-z_][\w\-]*\Z", re.ASCII)
 
 
 def print_value(name: str) -> str:
@@ -37,17 +39,22 @@ def print_value(name: str) -> str:
     return f"%{name}" if _PLAIN.match(name) else f"%{json.dumps(name)}"
 
 
+def print_word(name: str) -> str:
+    """The name of a kernel or an attribute, quoted when it is no word."""
+    return name if _WORD.match(name) else json.dumps(name)
+
+
 def print_const(const: Const) -> str:
     """`f32:0.5`, `i32:[1, 2]`, or `@digest` for more than four elements."""
-    if const.array.size > INLINE or const.array.ndim > 1 or const.array.size == 0:
+    array, kind = const.array, from_numpy(const.array.dtype)
+    if not 0 < array.size <= INLINE or array.ndim > 1 or (array != array).any():
         return f"@{const.digest[:DIGITS]}"
-    kind = from_numpy(const.array.dtype)
     flat = ", ".join(_scalar(element) for element in const.array.reshape(-1))
     return f"{kind}:[{flat}]" if const.array.ndim else f"{kind}:{flat}"
 
 
 def _scalar(element: np.generic) -> str:
-    if isinstance(element, np.floating):
+    if isinstance(element, np.floating):  # the fewest digits that tell it from its neighbours
         return repr(float(np.format_float_scientific(element, unique=True)))
     return str(element.item()).lower() if isinstance(element, np.bool_) else str(element.item())
 
@@ -60,22 +67,29 @@ def print_literal(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return json.dumps(value)
-    return print_const(value) if isinstance(value, Const) else repr(value)
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return repr(float(value))
+    if isinstance(value, Const):
+        return print_const(value)
+    raise VerificationError(f"{value!r} ({type(value).__name__}) has no text form")
 
 
-def _fields(thing: Op | Encoding) -> list[str]:
-    """The `name=value` of the fields that differ from their defaults."""
+def _fields(thing: Op | Encoding, positional: int = 0) -> list[str]:
+    """The first `positional` values, then `name=value` of those that differ from their defaults."""
     plain = type(thing)()
-    return [
-        f"{f.name}={print_literal(getattr(thing, f.name))}"
-        for f in fields(thing)
-        if getattr(thing, f.name) != getattr(plain, f.name)
+    values = [(f.name, getattr(thing, f.name), getattr(plain, f.name)) for f in fields(thing)]
+    first = [print_literal(value) for _, value, _ in values[:positional]]
+    rest = values[positional:]
+    return first + [
+        f"{name}={print_literal(value)}" for name, value, usual in rest if value != usual
     ]
 
 
 def print_encoding(encoding: Encoding) -> str:
-    """`kind<field=value, ...>` with the fields that differ from their defaults."""
-    return f"{encoding.kind}<{', '.join(_fields(encoding))}>"
+    """`kind<value, field=value, ...>`: the positional fields, then what is not the default."""
+    return f"{encoding.kind}<{', '.join(_fields(encoding, encoding.positional))}>"
 
 
 def print_type(kind: TensorType) -> str:
@@ -109,14 +123,15 @@ def print_graph(graph: Graph) -> str:
         print_value(value) if value == name else f"{print_value(value)} as {json.dumps(name)}"
         for value, name in outputs
     )
-    return "\n".join([*lines, f"  return {returned}", "}"]) + "\n"
+    return "\n".join([*lines, f"  return {returned}".rstrip(), "}"]) + "\n"
 
 
 def print_assignment(assignment: Assignment) -> str:
     """`kernel(%nodes) {point}` on one line."""
     nodes = ", ".join(print_value(name) for name in assignment.nodes)
-    point = ", ".join(f"{name}={print_literal(value)}" for name, value in assignment.point)
-    return f"{assignment.kernel}({nodes})" + (f" {{{point}}}" if point else "")
+    point = [f"{print_word(name)}={print_literal(value)}" for name, value in assignment.point]
+    tail = f" {{{', '.join(point)}}}" if point else ""
+    return f"{print_word(assignment.kernel)}({nodes}){tail}"
 
 
 def print_program(program: Program) -> str:

@@ -138,7 +138,7 @@ def encodings(draw: st.DrawFn, shape: Shape) -> Encodings:
     found: list[Encoding] = []
     if outer == "layout" and shape:
         found.append(Tiled(draw(st.integers(0, len(shape) - 1)), draw(st.integers(1, 5))))
-    if outer in ("factors", "both") and prod(shape):
+    if outer in ("factors", "both") and 0 not in shape:
         found.append(draw(factors(shape)))
         shape = (found[-1].entries(shape),) if isinstance(found[-1], TT) else shape
     if outer in ("structure", "both"):
