@@ -123,6 +123,20 @@ class Chain:
         shape[axis] = array.size
         return self.constant(array.reshape(shape))
 
+    def along(self, name: str, axis: int) -> Value:
+        """The value of one axis called `name`, laid along `axis` of the result."""
+        const = self.group.graph.constants.get(name)
+        if const is not None:
+            return self.channels(const.array, axis)
+        kind, layout = self.group.type(name), self.out.layout
+        logical = tuple(kind.size if i == axis else 1 for i in range(self.out.rank))
+        slot = self._slot(name, physical_shape(kind), physical_dtype(kind), logical)
+        if layout is not None and layout.axis == axis:
+            return lambda env: load(
+                env.buffers[slot], (self._plain_index(env.index, logical)[axis],)
+            )
+        return lambda env: load(env.buffers[slot], (env.index[axis],))
+
     def variable(self, name: str) -> Value:
         """An operand that is computed at run time, in its own layout."""
         kind = self.group.type(name)

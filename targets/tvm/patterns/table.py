@@ -5,6 +5,7 @@ from codesign.targets.tvm.patterns.conv import ConvDepthwise, ConvDirect, ConvPo
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
 from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8, MeanInt8
+from codesign.targets.tvm.patterns.matmul import MatMulKernel
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 
 KERNELS: tuple[type[CpuKernel], ...] = (
@@ -19,6 +20,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     MaxPoolInt8,
     MeanInt8,
     AddInt8,
+    MatMulKernel,
     PoolWindows,
     ReducePixels,
     ReduceAxes,
