@@ -20,7 +20,8 @@ class FoldBatchNorm(Pass):
     """Fold a batch norm into the convolution or linear layer that feeds it alone.
 
     w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(var + epsilon) (Jacob et al., 2018,
-    section 3.2), computed in float64. One that follows anything else becomes a multiply and an add.
+    section 3.2), computed in float64. So do multiplications by and additions of constants that vary
+    by channel alone. A batch norm that follows anything else becomes a multiply and an add.
 
     Before:
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)
@@ -33,44 +34,94 @@ class FoldBatchNorm(Pass):
 
     def run(self, program: Program, context: Context) -> Program:
         graph = program.graph
-        edit = Edit(graph)
-        for node in graph.walk("batch_norm"):
-            folded = _affine(graph, node)
-            if folded is None:
-                context.note(node.name, "its statistics are no constants", done=False)
-                continue
-            scale, shift = folded
-            before = _foldable(graph, node)
-            if before is None:
-                _as_multiply(edit, graph, node, scale, shift)
-                context.note(node.name, "became a multiply and an add")
-            else:
-                _into(edit, graph, before, node, scale, shift)
-                context.note(node.name, f"folded into {before.kind} %{before.name}")
-        return program.with_graph(edit.graph())
+        while True:
+            edit = Edit(graph)
+            taken: set[str] = set()
+            for node in graph.nodes:
+                _rewrite(graph, node, edit, context, taken)
+            changed = edit.graph()
+            if changed is graph:
+                return program.with_graph(graph)
+            graph = changed
 
 
-def _affine(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
-    """The batch norm as scale and shift by channel, in float64."""
+def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[str]) -> None:
+    """Fold `node` unless the layer before it is `taken`: changed in this round already."""
+    folded = affine(graph, node)
+    if folded is None:
+        if node.kind == "batch_norm":
+            context.note(node.name, "its statistics are no constants", done=False)
+        return
+    x, scale, shift = folded
+    before = _foldable(graph, node, x)
+    if before is not None and before.name not in taken:
+        _into(edit, graph, before, node, scale, shift)
+        taken |= {before.name, node.name}
+        context.note(node.name, f"{node.kind} folded into {before.kind} %{before.name}")
+    elif before is None and node.kind == "batch_norm":
+        _as_multiply(edit, graph, node, scale, shift)
+        context.note(node.name, "became a multiply and an add")
+
+
+Affine = tuple[str, np.ndarray, np.ndarray]  # value, scale and shift by channel in float64
+
+
+def affine(graph: Graph, node: Node) -> Affine | None:
+    """What `node` does if it scales and shifts the channels of one value, else None."""
+    if isinstance(node.op, BatchNorm):
+        return _normalization(graph, node, node.op.epsilon)
+    if node.kind not in ("add", "sub", "mul", "div") or len(node.operands) != 2:
+        return None
+    x, other = node.operands
+    if x in graph.constants and node.kind in ("add", "mul"):
+        x, other = other, x
+    vector = _by_channel(graph, x, other)
+    if vector is None or graph.types[x] != graph.types[node.name]:
+        return None
+    ones, zeros = np.ones_like(vector), np.zeros_like(vector)
+    if node.kind == "div" and not vector.all():
+        return None
+    terms = {
+        "add": lambda: (ones, vector),
+        "sub": lambda: (ones, -vector),
+        "mul": lambda: (vector, zeros),
+        "div": lambda: (1 / vector, zeros),
+    }
+    return (x, *terms[node.kind]())
+
+
+def _by_channel(graph: Graph, x: str, other: str) -> np.ndarray | None:
+    """Constant `other` as a float64 vector over the channels of `x`, None if it is none."""
+    kind, before = graph.types[x], graph.producers.get(x)
+    if other not in graph.constants or not kind.dtype.is_float or before is None:
+        return None
+    array = graph.constants[other].array.astype(np.float64)
+    axis = kind.rank - 1 if before.kind == "linear" else 1
+    shape = (1,) * (kind.rank - array.ndim) + array.shape
+    if len(shape) > kind.rank or any(e != 1 for i, e in enumerate(shape) if i != axis):
+        return None
+    return np.broadcast_to(array.reshape(-1), (kind.shape[axis],)).copy()
+
+
+def _normalization(graph: Graph, node: Node, epsilon: float) -> Affine | None:
     found = [graph.constants.get(v) for v in node.operands[1:]]
-    if not isinstance(node.op, BatchNorm) or any(c is None for c in found):
+    if any(c is None for c in found):
         return None
     scale, bias, mean, var = (c.array.astype(np.float64) for c in found if c is not None)
-    factor = scale / np.sqrt(var + node.op.epsilon)
-    return factor, bias - mean * factor
+    factor = scale / np.sqrt(var + epsilon)
+    return node.operands[0], factor, bias - mean * factor
 
 
-def _foldable(graph: Graph, node: Node) -> Node | None:
-    """The layer before, if its weights are plain constants and its result is read here alone."""
-    x = node.operands[0]
+def _foldable(graph: Graph, node: Node, x: str) -> Node | None:
+    """The layer that makes `x`, if its weights are plain constants and `node` alone reads it."""
     before = graph.producers.get(x)
     if before is None or before.kind not in LINEAR or graph.only_use(x) is not node:
         return None
     weights = before.operands[1:]
     plain = all(v in graph.constants and not graph.types[v].encodings for v in weights)
     grouped = before.kind == "conv_transpose" and getattr(before.op, "groups", 1) > 1
-    matches = before.kind != "linear" or graph.types[x].rank == 2
-    return before if plain and matches and not grouped else None
+    normed = node.kind == "batch_norm" and before.kind == "linear" and graph.types[x].rank > 2
+    return before if plain and not grouped and not normed else None
 
 
 def _into(
