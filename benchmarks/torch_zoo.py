@@ -61,6 +61,7 @@ def bare(package: str, **attributes: object) -> None:
     """Make a package's modules importable without running its `__init__`, which needs more."""
     if package not in sys.modules:
         module = ModuleType(package)
+        module.__spec__ = importlib.util.find_spec(package)
         module.__path__ = [str(folder(package))]
         module.__dict__.update(attributes)
         sys.modules[package] = module
