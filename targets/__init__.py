@@ -2,3 +2,7 @@
 
 if __name__ != "codesign.targets":
     raise ImportError("import this package as codesign.targets, not as targets")
+
+TABLE = {
+    "cpu": "tvm.target:Cpu",
+}

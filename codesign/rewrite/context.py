@@ -36,6 +36,9 @@ class Target(Protocol):
     def measure(self, program: Program) -> Estimate | None:
         """Measured cost of each layer of a placed program; None where it cannot run here."""
 
+    def verify(self, program: Program, layouts: bool = True) -> None:
+        """RefusedError unless every kernel still takes its nodes, and `layouts` if asked."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -48,6 +51,15 @@ class Dataset:
     def size(self) -> int:
         """Number of samples."""
         return len(next(iter(self.inputs.values())))
+
+    def part(self, start: int, stop: int) -> "Dataset":
+        """Samples `start` to `stop` - 1."""
+        labels = None if self.labels is None else self.labels[start:stop]
+        return Dataset({name: array[start:stop] for name, array in self.inputs.items()}, labels)
+
+    def first(self, count: int) -> "Dataset":
+        """The first `count` samples."""
+        return self.part(0, count)
 
     def batches(self, graph: Graph, count: int | None = None) -> Iterator[dict[str, np.ndarray]]:
         """Inputs for `graph`, as many samples at a time as its batch, at most `count` of them.

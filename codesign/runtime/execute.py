@@ -51,7 +51,6 @@ class Executable:
             )
             for step in plan.steps
         ]
-        set_threads(threads)
 
     def _view(self, slot: Slot) -> np.ndarray:
         size = int(np.prod(slot.shape, dtype=np.int64)) * np.dtype(slot.dtype).itemsize
@@ -74,11 +73,13 @@ class Executable:
 
     def run(self) -> None:
         """Run every step on what is in the buffers."""
+        set_threads(self.threads)
         for function, arguments in self._calls:
             function(*arguments)
 
     def time_steps(self, repeats: int) -> list[list[float]]:
         """Seconds of each step in each of `repeats` runs, in order of the plan."""
+        set_threads(self.threads)
         clock = time.perf_counter
         rows = []
         for _ in range(repeats):

@@ -2,6 +2,9 @@
 
 import ctypes
 import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,24 @@ from typing import Any
 from codesign.errors import ArtifactError
 
 
+@contextmanager
+def without(module: str) -> Iterator[None]:
+    """Importing `module` fails in the enclosed block, unless it is loaded already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
 @cache
 def load_runtime() -> None:
     """Make the TVM runtime's symbols visible to libraries that are opened later."""
-    import tvm_ffi  # noqa: F401  (loads libtvm_ffi, which the runtime needs)
+    with without("torch"):  # which tvm_ffi would load (3 s) if it is installed
+        import tvm_ffi  # noqa: F401  (loads libtvm_ffi, which the runtime needs)
 
     spec = importlib.util.find_spec("tvm")
     if spec is None or spec.origin is None:
@@ -39,20 +56,25 @@ def load_library(path: Path) -> Any:
 
 def _load_object(path: Path) -> Any:
     try:
-        from tvm_ffi_orcjit import ExecutionSession
+        from tvm_ffi_orcjit import default_session
     except ImportError:
         raise ArtifactError(
             f"{path.name} is an unlinked object; opening it needs the package apache-tvm-ffi-orcjit"
         ) from None
-    library = ExecutionSession().create_library()
-    library.add(str(path))
-    return library
+    return default_session().load_module(path, cxx="c++")
+
+
+_threads = 0
 
 
 def set_threads(count: int) -> None:
     """Use `count` threads for parallel loops in this process from now on."""
+    global _threads
+    if count == _threads:
+        return
     load_runtime()
     import tvm_ffi
 
     mode = 1  # big cores first; the runtime pins each worker to one
     tvm_ffi.get_global_func("runtime.config_threadpool")(mode, count)
+    _threads = count

@@ -1,6 +1,6 @@
 """From a placed program to object code, a plan and packed weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,30 @@ from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
 from codesign.mapping.memory import Life, arrange
+from codesign.runtime.built import Built, Library
+from codesign.runtime.library import load_runtime
 from codesign.runtime.plan import Plan, Port, Slot, Step
 from codesign.targets.tvm.emitted import Emitted
+from codesign.targets.tvm.link import OBJECT, link
 from codesign.targets.tvm.storage import physical_bytes, physical_dtype, physical_shape
 from codesign.targets.tvm.target import Cpu
 
 
 @dataclass(frozen=True)
-class Built:
-    """Compiled code (a TVM module, with `save(path)`), the plan, and weights by name."""
+class TvmCode:
+    """Functions compiled by TVM for the machine that `triple` names."""
 
     module: Any
-    plan: Plan
-    weights: dict[str, np.ndarray]
+    triple: str
 
     def save_object(self, path: Path) -> None:
         """Write the relocatable object file."""
         self.module.mod.write_to_file(str(path), "o")
+
+    def save(self, folder: Path) -> Library:
+        """Write the functions into `folder`, linked if anything here can link them."""
+        self.save_object(folder / OBJECT)
+        return link(folder / OBJECT, self.triple)
 
 
 def build(program: Program, target: Cpu) -> Built:
@@ -39,8 +46,17 @@ def build(program: Program, target: Cpu) -> Built:
         one: Emitted = kernel.emit(group, assignment.point)  # type: ignore[attr-defined]
         emitted.append((group.name, library.add(kernel.name, one), one))
     aliases = _aliases(emitted)
-    plan, weights = _plan(program.graph, emitted, aliases)
-    return Built(library.compile(target), plan, weights)
+    plan, weights = _plan(program.graph, emitted, aliases, library)
+    isa = target.instructions
+    return Built(
+        plan,
+        TvmCode(library.compile(target), isa.triple),
+        weights,
+        isa.triple.partition("-")[0],
+        isa.requires,
+        target.threads,
+        {"functions": len(library.functions), "calls": len(plan.steps)},
+    )
 
 
 class _Functions:
@@ -54,6 +70,7 @@ class _Functions:
         """The name of the function for `emitted`, None for a view."""
         if emitted.make is None:
             return None
+        load_runtime()
         import tvm_ffi
 
         name = f"{kernel.replace('-', '_')}_{len(self.functions)}"
@@ -65,6 +82,11 @@ class _Functions:
         self.known.setdefault(digest, []).append((name, bare))
         self.functions[name] = bare.with_attr("global_symbol", name)
         return name
+
+    def shapes(self, name: str) -> list[tuple[int, ...]]:
+        """The shapes that function `name` declares for its arguments."""
+        function = self.functions[name]
+        return [tuple(int(extent) for extent in buffer.shape) for buffer in function.params]
 
     def compile(self, target: Cpu) -> Any:
         """One library of all functions."""
@@ -89,7 +111,7 @@ def _aliases(emitted: list[Emission]) -> dict[str, str]:
 
 
 def _plan(
-    graph: Graph, emitted: list[Emission], aliases: dict[str, str]
+    graph: Graph, emitted: list[Emission], aliases: dict[str, str], library: _Functions
 ) -> tuple[Plan, dict[str, np.ndarray]]:
     first: dict[str, int] = {aliases.get(v, v): -1 for v in graph.inputs}
     last: dict[str, int] = dict(first)
@@ -101,7 +123,7 @@ def _plan(
                 last[value] = i
     for value in (*graph.outputs, *graph.inputs):
         last[aliases.get(value, value)] = len(emitted)
-    size = {v: 0 for v in first}
+    size = dict.fromkeys(first, 0)
     for value in (*graph.types,):
         root = aliases.get(value, value)
         if root in size:
@@ -122,12 +144,12 @@ def _plan(
         if function is None:
             continue
         arguments: list[Slot | str] = []
-        for argument in one.arguments:
+        for argument, shape in zip(one.arguments, library.shapes(function), strict=True):
             if isinstance(argument, str):
-                arguments.append(slot(argument))
+                arguments.append(replace(slot(argument), shape=shape))
             else:
                 arguments.append(f"w{len(weights)}")
-                weights[f"w{len(weights)}"] = argument
+                weights[f"w{len(weights)}"] = argument.reshape(shape)
         steps.append(Step(layer, function, tuple(arguments)))
     names = zip(graph.outputs, graph.output_names, strict=True)
     return (

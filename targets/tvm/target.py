@@ -13,6 +13,7 @@ from codesign.ir.program import Program
 from codesign.ir.types import TensorType
 from codesign.mapping.kernel import Kernel
 from codesign.mapping.target import Target
+from codesign.runtime.built import Built
 from codesign.targets.tvm.cost import Machine
 from codesign.targets.tvm.host import host_isa
 from codesign.targets.tvm.isa import Isa, isa
@@ -57,5 +58,12 @@ class Cpu(Target):
             return Tiled(1, -(-kind.shape[1] // 16) * 16)
         return Tiled(1, default_block(self.instructions))
 
+    def build(self, program: Program) -> Built:
+        from codesign.targets.tvm.cache import built
+
+        return built(program, self)
+
     def measure(self, program: Program) -> Estimate | None:
-        return None
+        from codesign.targets.tvm.cache import measured
+
+        return measured(program, self)

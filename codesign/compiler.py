@@ -1,0 +1,166 @@
+"""Model + target + passes -> compiled program: the one main path."""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from codesign import plugins
+from codesign.data import Source, load_dataset
+from codesign.errors import UsageError
+from codesign.ir.program import Program
+from codesign.ir.text import print_program
+from codesign.mapping.target import Target
+from codesign.model import load
+from codesign.recipes import find_recipe
+from codesign.report import make_report
+from codesign.rewrite.context import Context
+from codesign.rewrite.ledger import Ledger
+from codesign.rewrite.pass_ import Pass
+from codesign.rewrite.pipeline import run_pipeline
+from codesign.rewrite.recipe import Recipe, Step, parse_passes, resolved
+from codesign.rewrite.recorder import Measure
+from codesign.runtime.built import Built
+from codesign.runtime.compiled import Compiled
+from codesign.runtime.host import fingerprint
+from codesign.runtime.manifest import Manifest
+
+Progress = Callable[[str, float], None]
+Passes = str | Sequence[str | Pass]
+PACKAGES = ("codesign", "apache-tvm", "apache-tvm-ffi", "numpy")
+SIMPLIFY = (
+    "fold-constants",
+    "fold-batch-norm",
+    "canonicalize",
+    "common-subexpressions",
+    "dead-code",
+)
+SCHEDULE = ("place", "layout")
+
+
+def compile_model(
+    model: Any,
+    target: str | Target | None = None,
+    passes: Passes | None = None,
+    recipe: str | Path | Recipe | None = None,
+    calibration: Source | None = None,
+    validation: Source | None = None,
+    seed: int | None = None,
+    measure: Measure = "ends",
+    progress: Progress | None = None,
+) -> Compiled:
+    """`model` (see `load`), rewritten by the passes and built for `target`.
+
+    `passes` are names with options (`"quantize-int8{method=entropy}"`), one text of them, or Pass
+    objects; else a `recipe` (its name or file) lists them; else the recipe `default` runs. Passes
+    that simplify come first and `place` and `layout` last where a list says nothing of them.
+    `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
+    the ledger shows accuracies. `measure` says which rows of the ledger are timed.
+    """
+    started = time.perf_counter()
+    program = load(model)
+    plan = choose_recipe(passes, recipe)
+    goal = make_target(target or plan.target or "cpu")
+    context = Context(
+        goal,
+        None if calibration is None else load_dataset(calibration, program.graph, "calibration"),
+        None if validation is None else load_dataset(validation, program.graph, "validation"),
+        plan.seed or 0 if seed is None else seed,
+    )
+    if progress is not None:
+        context.progress = progress
+    steps = make_passes(plan, passes)
+    placed, ledger = run_pipeline(program, steps, context, measure)
+    context.progress("building", 1 - 1 / (len(steps) + 1))
+    goal.verify(placed)
+    built = goal.build(placed)
+    written = resolved(steps, goal.spec, context.seed)
+    compiled = finish(placed, goal, built, ledger, written, measure)
+    compiled.report["seconds"] = time.perf_counter() - started
+    context.progress("done", 1.0)
+    return compiled
+
+
+def make_target(target: str | Target) -> Target:
+    """The target that a spec such as `cpu{threads=2}` names; UsageError if there is none."""
+    found: Target = plugins.make("target", target) if isinstance(target, str) else target
+    return found
+
+
+def choose_recipe(passes: Passes | None, recipe: str | Path | Recipe | None) -> Recipe:
+    """What to run: the recipe given, or `default`; its steps are empty if `passes` are given."""
+    if passes is not None and isinstance(recipe, Recipe) and recipe.steps:
+        raise UsageError("both passes and a recipe are given; give one of them")
+    if recipe is None:
+        return Recipe() if passes is not None else find_recipe("default")
+    return recipe if isinstance(recipe, Recipe) else find_recipe(str(recipe))
+
+
+def make_passes(recipe: Recipe, passes: Passes | None = None) -> list[Pass]:
+    """The passes to run, completed by simplification in front and scheduling behind."""
+    given = _given(passes) if passes is not None else list(recipe.steps)
+    steps = [plugins.make("pass", s.name, s.options) if isinstance(s, Step) else s for s in given]
+    names = {step.name for step in steps}
+    known = plugins.table("pass")
+    front = [] if names & set(SIMPLIFY) else [name for name in SIMPLIFY if name in known]
+    back = [name for name in SCHEDULE if name not in names]
+    return [
+        *(plugins.make("pass", n) for n in front),
+        *steps,
+        *(plugins.make("pass", n) for n in back),
+    ]
+
+
+def _given(passes: Passes) -> list[Step | Pass]:
+    if isinstance(passes, str):
+        return list(parse_passes(passes))
+    found: list[Step | Pass] = []
+    for item in passes:
+        found += parse_passes(item) if isinstance(item, str) else [item]
+    return found
+
+
+def finish(
+    program: Program,
+    target: Target,
+    built: Built,
+    ledger: Ledger,
+    recipe: dict[str, Any],
+    measure: Measure,
+) -> Compiled:
+    """The compiled program, its library in a temporary folder that lives as long as it does."""
+    owner = tempfile.TemporaryDirectory(prefix="codesign-")
+    library = built.code.save(Path(owner.name))
+    measured = target.measure(program) if measure != "none" else None
+    report = {
+        **make_report(program, target, ledger, measured),
+        "build": {"linked_with": library.linked_with, **built.report},
+        "machine": fingerprint(),
+    }
+    manifest = Manifest(
+        program.graph.name,
+        target.spec,
+        built.plan,
+        built.threads,
+        built.architecture,
+        built.requires,
+        fingerprint(),
+        versions(),
+        recipe,
+        library.path.name,
+        library.linked_with,
+    )
+    return Compiled(manifest, built.weights, print_program(program), report, library.path, owner)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what took part."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

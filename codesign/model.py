@@ -1,0 +1,83 @@
+"""From whatever holds a model to a program: the one place that knows the frontends."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import UsageError
+from codesign.ir.graph import Graph
+from codesign.ir.program import Program
+
+FORMS = "an .onnx file, a torch .pt2 file, or package.module:function"
+Shapes = Mapping[str, Sequence[int]]
+
+
+def load(
+    model: Any, example_inputs: Sequence[Any] | None = None, input_shapes: Shapes | None = None
+) -> Program:
+    """`model` as a program; `input_shapes` binds or changes input shapes by name.
+
+    A model is a path to an `.onnx` or `.pt2` file, `package.module:function` (which is called and
+    returns a model, or a torch module and its example inputs), a torch module with
+    `example_inputs`, an exported torch program, an ONNX ModelProto, a Graph or a Program.
+    UsageError if it is none of these; what the frontends raise if it cannot be imported.
+    """
+    if isinstance(model, Program | Graph):
+        _no_shapes(input_shapes, "a graph")
+        return model if isinstance(model, Program) else Program(model)
+    if isinstance(model, str | Path):
+        return _from_text(str(model), input_shapes)
+    origins = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+    if "onnx" in origins:
+        from codesign.frontends.onnx import import_onnx
+
+        return Program(import_onnx(model, input_shapes))
+    if "torch" in origins:
+        from codesign.frontends.torch import import_torch
+
+        if example_inputs is not None:
+            _no_shapes(input_shapes, "a module; its example inputs fix them")
+        return Program(import_torch(model, example_inputs, shapes=input_shapes))
+    raise UsageError(f"{type(model).__name__} is no model; expected {FORMS}, or a torch module")
+
+
+def _no_shapes(input_shapes: Shapes | None, what: str) -> None:
+    if input_shapes:
+        raise UsageError(f"input shapes {dict(input_shapes)} cannot be changed on {what}")
+
+
+def _from_text(text: str, input_shapes: Shapes | None) -> Program:
+    path = Path(text)
+    suffix = path.suffix.lower()
+    if suffix in (".onnx", ".pt2") and not path.is_file():
+        raise UsageError(f"there is no model file {text}")
+    if suffix == ".onnx":
+        from codesign.frontends.onnx import import_onnx
+
+        return Program(import_onnx(path, input_shapes))
+    if suffix == ".pt2":
+        from codesign.frontends.torch import import_torch
+
+        return Program(import_torch(path, shapes=input_shapes))
+    if ":" in text and not path.exists():
+        model, example_inputs = _call(text)
+        return load(model, example_inputs, input_shapes)
+    there = "" if path.exists() else ", and there is no such file"
+    raise UsageError(f"{text!r} is no model that can be read{there}; expected {FORMS}")
+
+
+def _call(text: str) -> tuple[Any, Any]:
+    """Model and example inputs (or None) that the function `package.module:function` returns."""
+    module, _, function = text.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        made = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"cannot find {function} in module {module}: {error}") from None
+    if not callable(made):
+        raise UsageError(f"{text} is no function that returns a model")
+    result = made()
+    return result if isinstance(result, tuple) and len(result) == 2 else (result, None)

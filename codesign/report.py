@@ -1,0 +1,73 @@
+"""What report.json says about a compile: the ledger, each layer, the totals."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from codesign.analysis.estimate import Estimate, LayerCost
+from codesign.ir.program import Assignment, Program
+from codesign.mapping.group import Group
+from codesign.mapping.place import candidates
+from codesign.mapping.target import Target
+from codesign.rewrite.ledger import Ledger
+
+
+def make_report(
+    program: Program, target: Target, ledger: Ledger, measured: Estimate | None
+) -> dict[str, Any]:
+    """Layers in execution order, each with prediction, measurement, alternatives and notes."""
+    estimate = target.estimate(program)
+    timed: Sequence[LayerCost | None] = (
+        measured.layers if measured else [None] * len(estimate.layers)
+    )
+    layers = [
+        _layer(program, target, ledger, assignment, cost, time)
+        for assignment, cost, time in zip(program.placement, estimate.layers, timed, strict=True)
+    ]
+    total = {**estimate.json()["total"], "measured_ms": measured.latency_ms if measured else None}
+    return {
+        "name": program.graph.name,
+        "target": target.spec,
+        "total": total,
+        "ledger": ledger.json(),
+        "layers": layers,
+    }
+
+
+def _layer(
+    program: Program,
+    target: Target,
+    ledger: Ledger,
+    assignment: Assignment,
+    cost: LayerCost,
+    measured: LayerCost | None,
+) -> dict[str, Any]:
+    group = Group(program.graph, program.nodes_of(assignment))
+    notes = [
+        {"pass": step, "text": note.text, "done": note.done}
+        for name in (*group.names, *group.operands)
+        for step, note in ledger.notes(name)
+    ]
+    return {
+        **cost.json(),
+        "nodes": list(group.names),
+        "schedule": dict(assignment.point),
+        "shape": list(group.output_type.shape),
+        "measured_ms": measured.latency_ms if measured else None,
+        "alternatives": alternatives(group, target, assignment.kernel),
+        "notes": notes,
+    }
+
+
+def alternatives(group: Group, target: Target, chosen: str) -> dict[str, Any]:
+    """For each other kernel that starts with the group's anchor: `latency_ms`, or why not."""
+    found: dict[str, Any] = {}
+    for kernel, refusal in candidates(group, target):
+        if kernel.name == chosen:
+            continue
+        if refusal is not None:
+            found[kernel.name] = {"refusal": asdict(refusal)}
+        else:
+            latency = kernel.cost(group, kernel.default(group)).latency_ms
+            found[kernel.name] = {"latency_ms": latency}
+    return found

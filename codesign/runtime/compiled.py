@@ -1,0 +1,128 @@
+"""A compiled program that can be called, timed and saved; the same whether built or opened."""
+
+import json
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.errors import ArtifactError, DataError
+from codesign.runtime.execute import Executable
+from codesign.runtime.host import architecture, features
+from codesign.runtime.library import load_library
+from codesign.runtime.manifest import Manifest
+from codesign.runtime.plan import Port
+from codesign.runtime.random_inputs import random_inputs
+
+
+class Compiled:
+    """A program for one machine: `compiled(x)`, `compiled(x=x)`, `.report`, `.save(folder)`.
+
+    `text` is the program in the text form, `library` the file with its functions, `owner` whatever
+    must live as long as that file.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        weights: Mapping[str, np.ndarray],
+        text: str,
+        report: dict[str, Any],
+        library: Path,
+        owner: object = None,
+    ) -> None:
+        self.manifest = manifest
+        self.weights = weights
+        self.text = text
+        self.report = report
+        self.library = library
+        self._owner = owner
+        self._threads = manifest.threads
+        self._lock = threading.Lock()
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """Name, shape and element type of each input."""
+        return self.manifest.plan.inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """Name, shape and element type of each output."""
+        return self.manifest.plan.outputs
+
+    @property
+    def threads(self) -> int:
+        """Threads that a call uses; may be set."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, count: int) -> None:
+        if count < 1:
+            raise DataError(f"threads is {count}, expected at least 1")
+        self._threads = count
+        if "executable" in self.__dict__:
+            self.executable.threads = count
+
+    @cached_property
+    def executable(self) -> Executable:
+        """The plan bound to its library; ArtifactError if this machine cannot run it."""
+        check_machine(self.manifest)
+        library = load_library(self.library)
+        return Executable(self.manifest.plan, library, self.weights, self._threads)
+
+    def __call__(
+        self, *arrays: np.ndarray, **named: np.ndarray
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """The output, or the outputs by name if there are several; DataError for wrong inputs."""
+        found = self.run(self.named(*arrays, **named))
+        return next(iter(found.values())) if len(found) == 1 else found
+
+    def named(self, *arrays: np.ndarray, **named: np.ndarray) -> dict[str, np.ndarray]:
+        """Inputs by name from positional and named arrays."""
+        names = [port.name for port in self.inputs]
+        if len(arrays) > len(names):
+            raise DataError(f"given {len(arrays)} arrays; the inputs are {', '.join(names)}")
+        given = dict(zip(names, arrays, strict=False))
+        if twice := sorted(set(given) & set(named)):
+            raise DataError(f"input {', '.join(twice)} is given by position and by name")
+        return {**given, **named}
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name for `inputs` by name; DataError if they do not fit."""
+        with self._lock:
+            return self.executable(inputs)
+
+    def time(self, repeats: int, warm_up: int = 3, seed: int = 0) -> list[float]:
+        """Seconds of each of `repeats` calls on random inputs, copying in and out left aside."""
+        with self._lock:
+            self.executable.bind(random_inputs(self.inputs, seed))
+            self.executable.time(warm_up)
+            return self.executable.time(repeats)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the artifact (see `codesign.runtime.artifact.save_artifact`)."""
+        from codesign.runtime.artifact import save_artifact
+
+        return save_artifact(self, Path(folder))
+
+    def report_text(self) -> str:
+        """The content of report.json."""
+        return json.dumps(self.report, indent=1) + "\n"
+
+
+def check_machine(manifest: Manifest) -> None:
+    """ArtifactError, naming what is missing, unless this machine runs the artifact's code."""
+    if manifest.architecture not in ("", architecture()):
+        raise ArtifactError(
+            f"{manifest.name} was compiled for {manifest.architecture}, this machine is "
+            f"{architecture()}; compile it for this machine"
+        )
+    missing = [name for name in manifest.requires if name not in features()]
+    if missing:
+        raise ArtifactError(
+            f"{manifest.name} was compiled for instructions that this CPU lacks: "
+            f"{', '.join(missing)} (target {manifest.target}); compile it for this machine"
+        )

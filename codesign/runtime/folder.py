@@ -1,0 +1,95 @@
+"""A folder that appears whole or not at all."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from codesign.errors import ArtifactError
+
+
+def write_folder(path: Path, fill: Callable[[Path], None], names: Collection[str]) -> None:
+    """Let `fill` write files into a hidden sibling of `path`, which is then renamed to `path`.
+
+    A folder that is there already is replaced if it is empty or holds nothing but files called
+    `names`. ArtifactError if it holds anything else, if `path` is a file, or if writing fails, in
+    which case nothing is left behind and an older folder stays as it was.
+    """
+    check_replaceable(path, names)
+    with _errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        with _errors(path):
+            made.chmod(0o755)
+            fill(made)
+            sync(made)
+            _replace(made, path)
+            _sync_one(path.parent)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def check_replaceable(path: Path, names: Collection[str]) -> None:
+    """ArtifactError unless a folder may be written at `path` (see `write_folder`)."""
+    if not path.is_dir():
+        if path.exists() or path.is_symlink():
+            raise ArtifactError(
+                f"output {path} is a file; give a folder that is new or an artifact"
+            )
+        return
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in names)
+    if others:
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise ArtifactError(
+            f"output {path} holds files that are no part of an artifact ({shown}) and is left "
+            "alone; give a folder that is new, empty or an artifact"
+        )
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """OSErrors in words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ArtifactError(
+                f"the disk is full: cannot write {path}; nothing was left there. Free some space "
+                "or choose an output on another disk"
+            ) from None
+        raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def sync(folder: Path) -> None:
+    """Bring the folder's files and the folder itself to the disk."""
+    for entry in sorted(folder.iterdir()):
+        _sync_one(entry)
+    _sync_one(folder)
+
+
+def _sync_one(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _replace(made: Path, path: Path) -> None:
+    """Rename `made` to `path`; an older folder steps aside first and comes back on failure."""
+    if not path.exists():
+        made.rename(path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    path.rename(aside / "old")
+    try:
+        made.rename(path)
+    except OSError:
+        (aside / "old").rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

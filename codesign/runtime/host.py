@@ -1,0 +1,43 @@
+"""The machine at hand: its architecture, instructions and name."""
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+CPUINFO = Path("/proc/cpuinfo")
+_ARCHITECTURES = {"AMD64": "x86_64", "arm64": "aarch64"}
+
+
+def architecture() -> str:
+    """The machine's architecture as it stands first in a target triple: x86_64, aarch64, ..."""
+    name = platform.machine()
+    return _ARCHITECTURES.get(name, name)
+
+
+@cache
+def features() -> frozenset[str]:
+    """CPU features as the kernel of the operating system names them; empty where it does not."""
+    found = _cpuinfo("flags") or _cpuinfo("Features")
+    return frozenset(found.split())
+
+
+def fingerprint() -> dict[str, Any]:
+    """What a measurement on this machine must be labelled with."""
+    return {
+        "cpu": _cpuinfo("model name") or platform.processor() or "unknown",
+        "architecture": architecture(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _cpuinfo(key: str) -> str:
+    """The first value of `key`, empty if there is none."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for name, _, value in pairs if name.strip() == key), "")
