@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
@@ -9,6 +10,10 @@ import torch
 from torch.utils import _pytree as pytree
 
 from benchmarks.common import Options, Row, parse_options, publish, say
+from benchmarks.onnx_agreement import compare
+from benchmarks.onnx_zoo import QUICK as QUICK_ONNX
+from benchmarks.onnx_zoo import Model
+from benchmarks.onnx_zoo import models as onnx_models
 from benchmarks.torch_zoo import MODELS, QUICK, load
 from codesign.frontends.torch import import_torch
 from codesign.interpret.evaluate import evaluate
@@ -63,10 +68,18 @@ def torch_case(name: str) -> Row:
     return agreement(f"torch/{name}", graph, inputs, expected, took)
 
 
+def onnx_case(make: Callable[[], Model]) -> Row:
+    """An ONNX model against onnxruntime."""
+    return compare(make())
+
+
 def cases(options: Options) -> dict[str, Case]:
     """What is to be run, by name."""
     names = QUICK if options.quick else MODELS
-    found: dict[str, Case] = {f"torch/{name}": lambda name=name: torch_case(name) for name in names}
+    found: dict[str, Case] = {f"torch/{name}": partial(torch_case, name) for name in names}
+    for name, make in onnx_models():
+        if not options.quick or name in QUICK_ONNX:
+            found[f"onnx/{name}"] = partial(onnx_case, make)
     return {name: run for name, run in found.items() if options.selects(name)}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,43 @@ from codesign.frontends.onnx.call import NotConstantError
 from codesign.interpret.evaluate import evaluate
 from codesign.ir.graph import Graph
 
-Arrays = Sequence[Any]
+PASSES = ("pass", "bound", "folded")
+
+
+def plain(value: Any) -> Any:
+    """Tensors of a case as arrays; what is no tensor as it is."""
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with sets of inputs and expected outputs, in their order."""
+
+    name: str
+    model: ModelProto
+    data: Sequence[tuple[Sequence[Any], Sequence[Any]]]
+    rtol: float
+    atol: float
+
+    @staticmethod
+    def of(case: Any) -> "Case":
+        """From onnx's own class."""
+        data = [([*map(plain, given)], [*map(plain, want)]) for given, want in case.data_sets]
+        return Case(case.name, case.model, data, case.rtol, case.atol)
+
+    @property
+    def operator(self) -> str:
+        """The operator that the case is about, also where it comes expanded into others."""
+        nodes = self.model.graph.node
+        if len(nodes) == 1 and "_expanded" not in self.name:
+            return str(nodes[0].op_type)
+        return "(standard functions, expanded)" if "_expanded" in self.name else "(several nodes)"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a case: `pass`, `bound` (pass, with shape-like inputs given as constants),
-    `refused`, `wrong` or `crash`."""
+    `folded` (pass, with no input left), `refused`, `wrong` or `crash`."""
 
     case: str
     operator: str
@@ -31,51 +60,39 @@ class Outcome:
     @property
     def passed(self) -> bool:
         """Whether the case agrees with its expected results."""
-        return self.result in ("pass", "bound")
+        return self.result in PASSES
 
 
-def operator_of(model: ModelProto) -> str:
-    """The operator that a case is about: its only node's, or the function that was expanded."""
-    nodes = model.graph.node
-    name = model.graph.name.removeprefix("test_")
-    if len(nodes) == 1:
-        return str(nodes[0].op_type)
-    if "_expanded" in name:
-        return "(expanded functions)"
-    return max((str(node.op_type) for node in nodes), key=str.__len__, default="(none)")
-
-
-def run_case(
-    name: str, model: ModelProto, data: Sequence[tuple[Arrays, Arrays]], rtol: float, atol: float
-) -> Outcome:
-    """Import `model` and compare its outputs with those expected for each of `data`."""
-    operator = operator_of(model)
+def run_case(case: Case) -> Outcome:
+    """Import the model and compare its outputs with those expected for each set of data."""
     try:
-        worst, bound = 0.0, False
-        for inputs, expected in data:
-            error, was_bound = _distance(model, inputs, expected, rtol, atol)
-            worst, bound = max(worst, error), bound or was_bound
+        found = [_check(case, inputs, expected) for inputs, expected in case.data]
     except InvalidModelError as error:
-        return Outcome(name, operator, "crash", f"a valid model is called invalid: {error}")
+        return _outcome(case, "crash", f"a valid model is called invalid: {error}")
     except CodesignError as error:
-        return Outcome(name, operator, "refused", str(error))
-    except Exception as error:  # the very thing that this script looks for
-        return Outcome(name, operator, "crash", f"{type(error).__name__}: {error}")
+        return _outcome(case, "refused", str(error))
+    except Exception as error:  # noqa: BLE001  crashes are what is looked for
+        return _outcome(case, "crash", f"{type(error).__name__}: {error}")
+    worst = max((error for error, _ in found), default=0.0)
     if worst > 1:
-        return Outcome(name, operator, "wrong", f"error is {worst:.3g} times the tolerance")
-    return Outcome(name, operator, "bound" if bound else "pass")
+        return _outcome(case, "wrong", f"error is {worst:.3g} times the tolerance")
+    return _outcome(case, max((how for _, how in found), key=PASSES.index, default="pass"))
 
 
-def _distance(
-    model: ModelProto, inputs: Arrays, expected: Arrays, rtol: float, atol: float
-) -> tuple[float, bool]:
-    """Largest error in units of the tolerance, and whether inputs had to be made constants."""
-    given = dict(zip((value.name for value in model.graph.input), inputs, strict=False))
-    graph, left = import_bound(model, given)
+def _outcome(case: Case, result: str, reason: str = "") -> Outcome:
+    return Outcome(case.name, case.operator, result, reason)
+
+
+def _check(case: Case, inputs: Sequence[Any], expected: Sequence[Any]) -> tuple[float, str]:
+    """Largest error in units of the tolerance, and how the inputs were given."""
+    names = [value.name for value in case.model.graph.input]
+    given = dict(zip(names, inputs, strict=False))
+    graph, left = import_bound(case.model, given)
     found = evaluate(graph, left)
-    names = [value.name for value in model.graph.output]
-    pairs = zip(names, expected, strict=True)
-    return max(difference(found[n], e, rtol, atol) for n, e in pairs), len(left) < len(given)
+    outputs = [value.name for value in case.model.graph.output]
+    pairs = list(zip(outputs, expected, strict=True))
+    error = max(difference(found[n], e, case.rtol, case.atol) for n, e in pairs)
+    return error, "pass" if len(left) == len(given) else "bound" if left else "folded"
 
 
 def import_bound(model: ModelProto, given: dict[str, Any]) -> tuple[Graph, dict[str, Any]]:
@@ -96,7 +113,7 @@ def with_constant(model: ModelProto, name: str, array: np.ndarray) -> ModelProto
     changed = ModelProto()
     changed.CopyFrom(model)
     kept = [value for value in changed.graph.input if value.name != name]
-    element = next(v for v in changed.graph.input if v.name == name).type.tensor_type.elem_type
+    element = next(v for v in model.graph.input if v.name == name).type.tensor_type.elem_type
     del changed.graph.input[:]
     changed.graph.input.extend(kept)
     tensor = numpy_helper.from_array(np.asarray(array), name)
@@ -109,7 +126,7 @@ def with_constant(model: ModelProto, name: str, array: np.ndarray) -> ModelProto
 def difference(found: np.ndarray, expected: Any, rtol: float, atol: float) -> float:
     """Largest |found - expected| / (atol + rtol |expected|); infinite if shape or type differ."""
     if not isinstance(expected, np.ndarray) and not np.isscalar(expected):
-        return nan if expected is None else float("inf")
+        return float("inf")
     want = np.asarray(expected)
     if found.shape != want.shape or found.dtype != want.dtype:
         return float("inf")

@@ -6,6 +6,7 @@ from math import prod
 from onnx import TypeProto, ValueInfoProto
 
 from codesign.errors import UnknownNameError, UnsupportedModelError, UsageError
+from codesign.frontends.onnx.call import NotConstantError
 from codesign.frontends.onnx.tensor import NARROW, numpy_dtype, type_name
 from codesign.ir.dtype import from_numpy
 from codesign.ir.types import TensorType
@@ -72,8 +73,10 @@ def _bind(
     element = value.type.tensor_type.elem_type
     dtype = numpy_dtype(element, f"input {value.name!r}")
     if element in NARROW:
-        raise UnsupportedModelError(
-            f"input {value.name!r} has element type {type_name(element)}, which only constants have"
+        raise NotConstantError(
+            f"input {value.name!r} has element type {type_name(element)}, which only constants may "
+            "have",
+            [value.name],
         )
     known = _given(value.name, dims, shape) if shape is not None else dims
     if known is None:

@@ -70,6 +70,8 @@ def is_inf(call: Call) -> Value:
 def cast_value(call: Call, x: Value, dtype: np.dtype) -> Value:
     """`x` as elements of `dtype`; itself if it has them already."""
     want = from_numpy(dtype)
+    if x.array is not None and x.width is not None and x.dtype is want:
+        return call.emit.constant(x.array, x.label)  # no longer narrow
     return x if x.dtype is want else call.op(Cast(str(want)), x)
 
 
@@ -86,6 +88,8 @@ def cast(call: Call) -> Value:
 def cast_like(call: Call) -> Value:
     """CastLike: the element type of the second input."""
     call.ignore("saturate", "round_mode")
+    if call.x(1).width is not None:
+        raise call.refuse(f"a result of {call.x(1).width} bits")
     return cast_value(call, call.x(0), call.x(1).dtype.numpy)
 
 
