@@ -7,9 +7,11 @@ TABLE = {
     "canonicalize": "simplify.canonicalize:Canonicalize",
     "common-subexpressions": "simplify.common_subexpressions:CommonSubexpressions",
     "dead-code": "simplify.dead_code:DeadCode",
+    "factorize-svd": "factorize.factorize_svd:FactorizeSvd",
     "fold-batch-norm": "simplify.fold_batch_norm:FoldBatchNorm",
     "fold-constants": "simplify.fold_constants:FoldConstants",
     "layout": "place.layout:Layout",
+    "prune-magnitude": "prune.prune_magnitude:PruneMagnitude",
     "quantize-int8": "quantize.quantize_int8:QuantizeInt8",
     "place": "place.place:Place",
 }
