@@ -62,7 +62,7 @@ ISAS: dict[str, Isa] = {
             512,
             32,
             "amx",
-            (*_VNNI, "avx512_vbmi", "amx_int8", "amx_tile"),
+            (*_VNNI, "avx512vbmi", "amx_int8", "amx_tile"),
         ),
         Isa("avx512-vnni", _X86, "cascadelake", ("-prefer-256-bit",), 512, 32, "vnni", _VNNI),
         Isa("avx512", _X86, "skylake-avx512", ("-prefer-256-bit",), 512, 32, "none", _AVX512),

@@ -16,7 +16,7 @@ from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels.int8_dot import has_wide_dot, wide_dot
-from codesign.targets.tvm.kernels.int8_layout import LANES, Plane
+from codesign.targets.tvm.kernels.int8_layout import LANES, Plane, Window
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, load, zeros
 
@@ -103,8 +103,8 @@ def emit(
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
     out_shape = layout.activation(p.n, p.oc, shape.out_spatial)
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
-    image = layout.padded(f, source, p, depth, zero_point, "uint8")
-    kernel = _Kernel(f, p, point, isa, image, weight, out, epilogue, operands)
+    image = source if wide else layout.padded(f, source, p, depth, zero_point, "uint8")
+    kernel = _Kernel(f, p, point, isa, image, weight, out, epilogue, operands, zero_point)
     kernel.dotted() if wide else kernel.plain()
     return f.build()
 
@@ -122,6 +122,7 @@ class _Kernel:
     out: layout.Image
     epilogue: Epilogue
     operands: tuple[Buffer, ...]
+    zero: int
 
     def plain(self) -> None:
         """16 channels at a time, one multiplication a tap."""
@@ -162,12 +163,15 @@ class _Kernel:
             group, n = task % groups, task // (groups * tiles)
             y = f.let(tirx.min(task // groups % tiles * rows, p.oh - rows))
             channel = f.let(tirx.min(group * width, depth - width))
+            read = ((rows - 1) * p.sh + (p.kh - 1) * p.dh + 1, width)
+            source = layout.window(f, self.image, p, (n, y * p.sh, channel), read, self.zero)
             with f.serial(-(-p.ow // step), "column") as column:
                 x = f.let(tirx.min(column * step, p.ow - step))
-                self._tile(n, y, x, group, channel)
+                self._tile(source, x, group, (n, y, channel))
 
-    def _tile(self, n: Expr, y: Expr, x: Expr, group: Expr, channel: Expr) -> None:
+    def _tile(self, source: Window, x: Expr, group: Expr, place: tuple[Expr, Expr, Expr]) -> None:
         p, f, rows = self.p, self.f, self.point.rows
+        n, y, channel = place
         acc = self._sums(rows * SLICES)
         for row in range((rows - 1) * p.sh + (p.kh - 1) * p.dh + 1):
             users = [
@@ -176,7 +180,7 @@ class _Kernel:
                 if (row - r * p.sh) % p.dh == 0 and 0 <= (row - r * p.sh) // p.dh < p.kh
             ]
             for quad in range(-(-p.kw // TAPS) if users else 0):
-                for j, data in enumerate(self._interleaved(n, y * p.sh + row, x, channel, quad)):
+                for j, data in enumerate(self._interleaved(source, row, x, quad)):
                     for r, ky in users:
                         w = load(self.weight, (group, ky, quad, j, 0), SLICES * LANES)
                         total = acc[r * SLICES + j]
@@ -187,11 +191,11 @@ class _Kernel:
             for total, (dx, dc) in zip(acc[r * SLICES :], _slices(p), strict=False):
                 self._finish(total, self.out.at(n, y + r, x + dx, channel + dc))
 
-    def _interleaved(self, n: Expr, row: Expr, x: Expr, channel: Expr, quad: int) -> list[Expr]:
+    def _interleaved(self, source: Window, row: int, x: Expr, quad: int) -> list[Expr]:
         """Four vectors, each with four channels of every slice, four taps a channel."""
         p, f = self.p, self.f
         taps = range(quad * TAPS, min((quad + 1) * TAPS, p.kw))
-        pixels = [f.let(self._pixels(n, row, x, channel, t), "p", "uint8x64") for t in taps]
+        pixels = [f.let(self._pixels(source, row, x, t), "p", "uint8x64") for t in taps]
         pixels += [pixels[-1]] * (TAPS - len(pixels))
         (a, b), (c, d) = ((pixels[i], pixels[i + 1]) for i in (0, 2))
         pairs = [(_unpack(a, b, 1, h), _unpack(c, d, 1, h)) for h in (0, 1)]
@@ -199,17 +203,16 @@ class _Kernel:
         quads = [_unpack(first, second, 2, h) for first, second in named for h in (0, 1)]
         return [f.let(v, "q", "uint8x64") for v in quads]
 
-    def _pixels(self, n: Expr, row: Expr, x: Expr, channel: Expr, tap: int) -> Expr:
+    def _pixels(self, source: Window, row: int, x: Expr, tap: int) -> Expr:
         """The 64 channels of the four slices at one tap."""
         p = self.p
         places, depth = _slices(p), layout.channels(p.ic)
         offsets = [dx * p.sw * depth + dc for dx, dc in places]
-        where = [
-            self.image.at(n, row, (x + dx) * p.sw + tap * p.dw, channel + dc) for dx, dc in places
-        ]
+        where = [source.at(row, (x + dx) * p.sw + tap * p.dw, dc) for dx, dc in places]
+        buffer = source.image.buffer
         if offsets == [i * LANES for i in range(SLICES)]:
-            return load(self.image.buffer, where[0], SLICES * LANES)
-        parts = [load(self.image.buffer, at, LANES) for at in where]
+            return load(buffer, where[0], SLICES * LANES)
+        parts = [load(buffer, at, LANES) for at in where]
         return tirx.Shuffle(parts, list(range(SLICES * LANES)))
 
     def _transpose(self, acc: list[Buffer]) -> None:

@@ -15,13 +15,12 @@ from tvm import tirx
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels.int8_layout import LANES
-from codesign.targets.tvm.kernels.int8_tile import Point, Reduction, starts
+from codesign.targets.tvm.kernels.int8_tile import Point, Reduction, chunk, starts
 from codesign.targets.tvm.tir import Buffer, Expr, Function, load
 
 TILE = 16  # rows of a register, and 32-bit columns
 DEEP = 64  # bytes of a row
 WORD = 4  # products that add to one sum
-_L2_SHARE = 512 * 1024  # bytes of activations that a chunk may read
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def _point(r: Reduction, blocks: int, rows: int, columns: int) -> Point:
     p, width = r.p, columns * pixels(r)
     tiles = -(-p.oh // rows) * -(-p.ow // width)
     read = rows * width * p.sh * p.sw * r.channels
-    return Point(blocks, rows, columns, max(1, min(_L2_SHARE // read, -(-tiles // 2))))
+    return Point(blocks, rows, columns, chunk(tiles, -(-r.blocks // blocks), read))
 
 
 def _cost(r: Reduction, point: Point) -> float:

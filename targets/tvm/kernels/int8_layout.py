@@ -131,6 +131,52 @@ def padded(f: Function, source: Image, p: Plane, depth: int, zero: int, dtype: s
     return copy
 
 
+@dataclass(frozen=True)
+class Window:
+    """Part of an image: pixel (n, y, x), channel c of the whole is (0, y, x, c) of the part."""
+
+    image: Image
+    n: Expr
+    y: Expr
+    c: Expr
+
+    def at(self, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
+        """The index of channel `c` of the pixel at row `y`, column `x` of the window."""
+        return self.image.at(self.n, self.y + y, x, self.c + c)
+
+
+def window(
+    f: Function,
+    source: Image,
+    p: Plane,
+    corner: tuple[Expr, Expr, Expr],
+    size: tuple[int, int],
+    zero: int,
+) -> Window:
+    """Padded rows from `corner` (image, padded row, channel) on, `size` (rows, channels) large.
+
+    A copy that stays in the cache, or the source itself if nothing is padded.
+    """
+    (n, first, channel), (rows, width) = corner, size
+    if not p.padded:
+        return Window(source, n, first, channel)
+    shape = (1, 1, rows, p.pw, width)
+    copy = Image(f.scratch("window", (prod(shape),), source.dtype), shape, source.dtype, flat=True)
+    columns = min(p.w, p.pw - p.left)
+    with f.serial(rows, "row") as row:
+        y = f.let(first + row - p.top)
+        with f.when(tirx.all(y >= 0, y < p.h)):
+            _fill(f, copy, (0, row), 0, p.left * width, zero)
+            with f.serial(columns, "x") as x:
+                codes = load(source.buffer, source.at(n, y, x, channel), width)
+                f.store(copy.buffer, codes, copy.at(0, row, p.left + x, 0), width)
+            right = (p.left + columns) * width
+            _fill(f, copy, (0, row), right, p.pw * width - right, zero)
+        with f.otherwise():
+            _fill(f, copy, (0, row), 0, p.pw * width, zero)
+    return Window(copy, 0, 0, 0)
+
+
 def _fill(
     f: Function, to: Image, row: tuple[Expr, Expr], first: int, count: int, zero: int
 ) -> None:

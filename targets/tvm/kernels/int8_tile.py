@@ -18,7 +18,8 @@ from codesign.targets.tvm.kernels.int8_dot import Dot, dot_of
 from codesign.targets.tvm.kernels.int8_layout import Plane
 from codesign.targets.tvm.tir import Buffer, Expr, Function, load, zeros
 
-_L2_SHARE = 256 * 1024  # bytes of activations that a chunk may read
+_L2_SHARE = 512 * 1024  # bytes of activations that a chunk may read
+_TASKS = 8  # at least, where there are so many tiles
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def space(r: Reduction, isa: Isa) -> list[Point]:
     for b in range(1, min(r.blocks, 4 if available >= 4 else 12) + 1):
         most = min(max((isa.registers - b - 1) // b, 1), available)
         for pixels in range(max(1, most // 2), most + 1):
-            points += [_point(r.p, r.channels, b, h, pixels // h) for h in _heights(pixels, r.p)]
-    points = points or [_point(r.p, r.channels, 1, 1, 1)]
+            points += [_point(r, b, h, pixels // h) for h in _heights(pixels, r.p)]
+    points = points or [_point(r, 1, 1, 1)]
     return sorted(set(points), key=lambda point: _cost(r, point))
 
 
@@ -105,10 +106,20 @@ def _heights(pixels: int, p: Plane) -> Iterator[int]:
     return (h for h in (1, 2, 4, 7) if pixels % h == 0 and h <= p.oh and pixels // h <= p.ow)
 
 
-def _point(p: Plane, channels: int, blocks: int, rows: int, columns: int) -> Point:
-    tile = rows * columns * p.sh * p.sw * channels
+def _point(r: Reduction, blocks: int, rows: int, columns: int) -> Point:
+    p = r.p
+    read = rows * columns * p.sh * p.sw * r.channels
     tiles = -(-p.oh // rows) * -(-p.ow // columns)
-    return Point(blocks, rows, columns, max(1, min(_L2_SHARE // tile, -(-tiles // 4))))
+    return Point(blocks, rows, columns, chunk(tiles, -(-r.blocks // blocks), read))
+
+
+def chunk(tiles: int, groups: int, read: int) -> int:
+    """Tiles of a task, of `read` bytes each: weights stay in cache over as many as possible.
+
+    All of them if the activations fit in the cache and the channel groups make enough tasks.
+    """
+    enough = -(-_TASKS // groups)
+    return max(1, min(_L2_SHARE // read, -(-tiles // enough)))
 
 
 def _cost(r: Reduction, point: Point) -> float:
@@ -117,7 +128,7 @@ def _cost(r: Reduction, point: Point) -> float:
     tiles = -(-p.oh // point.rows) * -(-p.ow // point.columns) * -(-r.blocks // point.blocks)
     loads = pixels + point.blocks
     latency = max(10, pixels * point.blocks)  # sums in flight
-    return tiles * (max(latency, loads) + 0.4 * loads + 2 + 11.0 * pixels * point.blocks / r.steps)
+    return tiles * (max(latency, loads) + 0.8 * loads + 2 + 11.0 * pixels * point.blocks / r.steps)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import tvm
 from hypothesis import strategies as st
 
+from codesign.runtime.amx import enable_amx
 from codesign.targets.tvm.isa import ISAS, Isa
 from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels.shapes import ConvShape
@@ -18,14 +19,14 @@ Array = npt.NDArray[np.generic]
 
 @cache
 def runnable() -> tuple[str, ...]:
-    """Names of the instruction sets that this CPU has, AMX apart."""
+    """Names of the instruction sets that this CPU has and this process may use."""
     cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     flags = set(
         next((x for x in cpuinfo.splitlines() if x.startswith(("flags", "Feat"))), "").split()
     )
     arch = "x86_64" if "sse2" in flags else "aarch64"
     fits = [i for i in ISAS.values() if i.triple.startswith(arch) and flags >= set(i.requires)]
-    return tuple(i.name for i in fits if i.dot != "amx")
+    return tuple(i.name for i in fits if i.dot != "amx" or enable_amx())
 
 
 def call(func: object, isa: Isa, *arrays: Array) -> Array:
