@@ -137,7 +137,7 @@ class _Work:
                     part = row.fold(
                         r.fold,
                         dtype,
-                        lambda i: self.element(
+                        lambda i, _: self.element(
                             kept, (*outer, *unravel(i, [r.shape[a] for a in run]))
                         ),
                     )

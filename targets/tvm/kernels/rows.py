@@ -17,7 +17,7 @@ from codesign.targets.tvm.tir import Buffer, Expr, Function, load
 UNROLL = 4  # vectors folded side by side
 WORK = 4096  # elements a task should have
 
-Value = Callable[[Expr], Expr]  # from the number of an element in memory to an expression
+Value = Callable[[Expr, Expr], Expr]  # from an element's number in memory and its lane
 Result = Callable[[Expr], Expr]  # from the lane to what the fold made
 
 
@@ -73,7 +73,7 @@ class Row:
         return self.step == 1
 
     def fold(self, fold: Fold, dtype: str, value: Value) -> Result:
-        """The fold of value(position) over the row, as a function of the lane."""
+        """The fold of value(position, lane) over the row, as a function of the lane."""
         return (
             self._fold_along(fold, dtype, value) if self.along else self._across(fold, dtype, value)
         )
@@ -83,7 +83,7 @@ class Row:
         with self.f.vectorized(self.width) as lane:
             self.f.store(acc, fold.start(dtype), (lane,))
         with self.f.serial(self.n, "i") as i, self.f.vectorized(self.width) as lane:
-            x = value(self.start + i * self.step + lane)
+            x = value(self.start + i * self.step + lane, lane)
             self.f.store(acc, fold.step(load(acc, (lane,)), x), (lane,))
         return lambda lane: load(acc, (lane,))
 
@@ -97,7 +97,7 @@ class Row:
             self._fold_vectors(fold, dtype, value, total, vectors, unroll)
         if self.n % lanes:
             with f.serial(self.n % lanes, "tail") as tail:
-                x = value(self.start + vectors * lanes + tail)
+                x = value(self.start + vectors * lanes + tail, tail)
                 f.store(total, fold.step(load(total, (0,)), x), (0,))
         return lambda lane: load(total, (0,))
 
@@ -109,7 +109,7 @@ class Row:
 
         def step(number: int, vector: Expr) -> None:
             with f.vectorized(lanes) as lane:
-                x = value(self.start + vector * lanes + lane)
+                x = value(self.start + vector * lanes + lane, lane)
                 y = fold.step(acc.element(number, lane), x)
                 f.store(acc.buffers[number], y, (lane,))
 

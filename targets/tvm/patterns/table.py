@@ -6,6 +6,7 @@ from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, Ste
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
 from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8, MeanInt8
 from codesign.targets.tvm.patterns.matmul import MatMulKernel
+from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 
 KERNELS: tuple[type[CpuKernel], ...] = (
@@ -21,6 +22,8 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     MeanInt8,
     AddInt8,
     MatMulKernel,
+    RowKernel,
+    BatchNormScale,
     PoolWindows,
     ReducePixels,
     ReduceAxes,
