@@ -66,11 +66,13 @@ class Emitter:
         types = op.infer(*(None if value is None else value.type for value in inputs))
         self._limit(op, types)
         if all(value is None or value.constant for value in inputs) and self._small(op, inputs):
-            return tuple(self.constant(array) for array in self._fold(op, inputs, types))
+            made = self._fold(op, inputs, types)
+            source = next((value.label for value in inputs if value is not None), self.label)
+            return tuple(self.constant(array, f"{source}.{op.kind}") for array in made)
         names = [None if value is None else self.name(value) for value in inputs]
         wanted = f"{self.label}.{op.kind}"
-        made = self.builder.results(op, *names, names=[wanted])
-        return tuple(Value(self.builder.types[name], name=name, label=name) for name in made)
+        results = self.builder.results(op, *names, names=[wanted])
+        return tuple(Value(self.builder.types[name], name=name, label=name) for name in results)
 
     def name(self, value: Value) -> str:
         """The builder's name of `value`, which puts constants and codes into the graph."""

@@ -1,7 +1,7 @@
 """ONNX model to graph: walk the nodes in order, converting each with the values known so far."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ from codesign.frontends.onnx.value import Value
 from codesign.ir.graph import Graph
 
 MAX_DEPTH = 24
-MAX_NODES = 200_000
+MAX_CALLS = 20_000
 Scope = dict[str, Value | None]
 # What converters and inference raise on operands that no valid model has, beside our own errors.
 MALFORMED = (*TORCH_ERRORS, AssertionError, AttributeError, KeyError, ZeroDivisionError)
@@ -80,7 +80,7 @@ class _Importer:
         self.functions = {(normal_domain(f.domain), f.name): f for f in model.functions}
         self.frame = _Frame(opsets(model), "", 0)
         self.emit = Emitter(model.graph.name or "main")
-        self.count = 0
+        self.calls = 0
 
     def run(self, shapes: Shapes, constants: Mapping[str, npt.ArrayLike]) -> Graph:
         graph = self.graph
@@ -136,9 +136,6 @@ class _Importer:
 
     def _nodes(self, nodes: Sequence[NodeProto], scope: Scope, frame: _Frame, where: str) -> None:
         for node in sort_nodes(nodes, set(scope), where):
-            self.count += 1
-            if self.count > MAX_NODES:
-                raise UnsupportedModelError(f"the model expands to over {MAX_NODES} nodes")
             results = self._node(node, scope, frame)
             named = [name for name in node.output if name]
             if len(results) < len(node.output) and any(node.output[len(results) :]):
@@ -161,6 +158,8 @@ class _Importer:
             )
         if value.name is not None:
             self.emit.wanted.setdefault(value.name, frame.prefix + name)
+        elif value.constant and not any(scope.get(given) is value for given in node.input):
+            value = replace(value, label=frame.prefix + name)
         scope[name] = value
 
     def _node(self, node: NodeProto, scope: Scope, frame: _Frame) -> Sequence[Value | None]:
@@ -217,6 +216,9 @@ class _Importer:
             raise InvalidModelError(
                 f"{describe(node)}: functions are nested over {MAX_DEPTH} deep, or call themselves"
             )
+        self.calls += 1
+        if self.calls > MAX_CALLS:
+            raise UnsupportedModelError(f"the model expands to over {MAX_CALLS} function calls")
         if len(inputs) > len(function.input):
             raise InvalidModelError(f"{describe(node)} has more inputs than its function takes")
         scope: Scope = dict.fromkeys(function.input)
