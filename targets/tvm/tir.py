@@ -18,6 +18,7 @@ Expr = Any  # tvm.tirx.PrimExpr
 Buffer = Any  # tvm.tirx.Buffer
 PrimFunc = Any  # tvm.tirx.PrimFunc
 
+WRITTEN = "codesign.written"  # attribute by which `pipeline` knows functions built here
 ALIGNMENT = 64  # bytes; every buffer of a kernel starts at a multiple of it
 _SERIAL, _PARALLEL, _VECTORIZED, _UNROLLED = range(4)  # tvm.tirx.ForKind
 
@@ -85,8 +86,7 @@ class Function:
         """The enclosed statements run only if `condition` holds."""
         with self._block() as body:
             yield
-        if body:
-            self._append(tirx.IfThenElse(condition, _sequence(body), None))
+        self._append(tirx.IfThenElse(condition, _sequence(body), None))
 
     @contextmanager
     def otherwise(self) -> Iterator[None]:
@@ -110,9 +110,9 @@ class Function:
         """Run a call for its effect."""
         self._append(tirx.Evaluate(call))
 
-    def prefetch(self, buffer: Buffer, index: Sequence[Expr]) -> None:
-        """Ask for the cache line of an element, which may lie beyond the buffer's end."""
-        element = tirx.BufferLoad(buffer, [tirx.convert(i) for i in index])
+    def prefetch(self, buffer: Buffer, offset: Expr) -> None:
+        """Ask for the cache line at a linear offset, which may lie beyond the buffer's end."""
+        element = load_flat(buffer, offset)
         hints = [tirx.const(value, "int32") for value in (0, 3, 1)]  # to read, often, data
         address = tirx.op.address_of(element)
         self.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch.p0", address, *hints))
@@ -120,7 +120,12 @@ class Function:
     def build(self) -> PrimFunc:
         """The finished function: no two buffers alias."""
         func = tirx.PrimFunc(self._params, _sequence(self._blocks[0]))
-        attrs = {"global_symbol": self._name, "tirx.noalias": True, "s_tir": True}
+        attrs = {
+            "global_symbol": self._name,
+            "tirx.noalias": True,
+            "s_tir": True,
+            WRITTEN: True,
+        }
         return func.with_attrs(attrs)
 
     @contextmanager
@@ -168,6 +173,14 @@ def splat(value: Expr, lanes: int) -> Expr:
     """A vector of `lanes` copies of a scalar; numbers become float32."""
     scalar = tirx.const(value, "float32") if isinstance(value, int | float) else value
     return tirx.Broadcast(scalar, lanes) if lanes > 1 else scalar
+
+
+def load_flat(buffer: Buffer, offset: Expr, lanes: int = 1) -> Expr:
+    """`lanes` consecutive elements from the linear `offset` of a compact buffer on.
+
+    Cheaper to compile than an index an axis, where many elements lie around one offset.
+    """
+    return load(buffer, (*[0] * (len(buffer.shape) - 1), offset), lanes)
 
 
 def dtype_of(x: Expr) -> str:

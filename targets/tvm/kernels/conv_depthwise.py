@@ -15,7 +15,7 @@ from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.kernels.window import Columns, Window, columns, row_taps, split, windows
-from codesign.targets.tvm.tir import Function, PrimFunc, Registers, load, multiply_add
+from codesign.targets.tvm.tir import Function, PrimFunc, Registers, load_flat, multiply_add
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,21 @@ class _Work:
         acc.clear()
         first, count = row_taps(v, y)
         with f.serial(count, "ky", first) as ky:
-            iy = y * v.stride - v.before + ky * v.dilation
+            pixels = f.let(self._offset(v, h, y, x, ky), "pixels")
+            factors = f.let((self.block * v.kernel + ky) * h.kernel * lanes, "factors")
             for col, tap in _in_input_order(run, h):
-                ix = x * h.stride - h.before + col * h.stride + tap * h.dilation
-                value = load(self.data, (self.image, self.block, iy, ix, 0), lanes)
-                factor = load(self.weight, (self.block, ky, tap, 0), lanes)
+                position = (col * h.stride + tap * h.dilation) * lanes
+                value = load_flat(self.data, pixels + position, lanes)
+                factor = load_flat(self.weight, factors + tap * lanes, lanes)
                 acc.store(col, multiply_add(value, factor, acc.load(col)))
         for col in range(run.width):
             self._store(acc, col, (self.image, self.block, y, x + col))
+
+    def _offset(self, v: Window, h: Window, y: Expr, x: Expr, ky: Expr) -> Expr:
+        """Linear offset of the input that tap (ky, 0) of output (y, x) meets."""
+        plane = self.image * self.shape.ic_blocks + self.block
+        iy = y * v.stride - v.before + ky * v.dilation
+        return ((plane * v.size + iy) * h.size + x * h.stride - h.before) * self.shape.block
 
     def _store(self, acc: Registers, register: int, at: tuple[Expr, ...]) -> None:
         with self.f.vectorized(self.shape.block) as lane:

@@ -10,14 +10,21 @@ Padding costs nothing: kernel rows outside the input are skipped at run time, an
 left or right edge is generated without the multiplications that would meet padding.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
 
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.window import Taps, Window, row_taps
-from codesign.targets.tvm.tir import Buffer, Expr, Function, Registers, load, multiply_add, splat
+from codesign.targets.tvm.tir import (
+    Buffer,
+    Expr,
+    Function,
+    Registers,
+    load_flat,
+    multiply_add,
+    splat,
+)
 
 LINE = 16  # float32 elements in a cache line
 
@@ -58,8 +65,9 @@ class Reduction:
 
     `data` is [N, blocks, H, W, depth], or [N, C, H, W] if depth is 1; `weight` is [tiles,
     blocks, kh, kw, depth, lanes of a tile]. A group reads `channels` channels in blocks of
-    `depth`. `image`, `first_block` and `weight_tile` select this task's part; `locate` maps an
-    input (y, x) to indices of `data`. Weights are prefetched `ahead` steps, if it is not 0.
+    `depth`. `image`, `first_block` and `weight_tile` select this task's part. H and W are the
+    sizes of the two windows, whatever the buffer's shape says. Weights are prefetched `ahead`
+    steps, if it is not 0.
     """
 
     data: Buffer
@@ -71,8 +79,26 @@ class Reduction:
     depth: int
     vertical: Window
     horizontal: Window
-    locate: Callable[[Expr, Expr], tuple[Expr, Expr]]
     ahead: int
+
+    def data_offset(self, icb: Expr, ky: Expr, kx: Expr, y: Expr, x: Expr) -> Expr:
+        """Linear offset of the input that tap (ky, kx) of output (y, x) meets."""
+        v, h = self.vertical, self.horizontal
+        iy = y * v.stride - v.before + ky * v.dilation
+        ix = x * h.stride - h.before + kx * h.dilation
+        plane = self.image * self.data.shape[1] + self.first_block + icb
+        return ((plane * v.size + iy) * h.size + ix) * self.depth
+
+    def pixel_offset(self, row: int, col: int) -> int:
+        """How far the input of output (row, col) lies behind that of output (0, 0)."""
+        v, h = self.vertical, self.horizontal
+        return (row * v.stride * h.size + col * h.stride) * self.depth
+
+    def weight_offset(self, icb: Expr, ky: Expr, kx: Expr, lanes: int) -> Expr:
+        """Linear offset of the weights of a tap; `lanes` are those of the whole tile."""
+        v, h = self.vertical, self.horizontal
+        block = self.weight_tile * -(-self.channels // self.depth) + icb
+        return ((block * v.kernel + ky) * h.kernel + kx) * self.depth * lanes
 
 
 @dataclass(frozen=True)
@@ -130,33 +156,22 @@ class Accumulation:
         extent: Expr = r.depth
         if r.channels % r.depth:
             extent = tirx.min(r.depth, r.channels - at[0] * r.depth)
-        with self.f.serial(extent, "ic") as ic:
-            self._prefetch((*at, ic))
-            weights = self._weights((*at, ic))
+        f, tile, step = self.f, self.tile, self.tile.blocks * self.tile.lanes
+        pixels = f.let(r.data_offset(*at, self.y, self.x), "pixels")
+        start = f.let(r.weight_offset(*at, step), "start")
+        with f.serial(extent, "ic") as ic:
+            weights = self._weights(start + ic * step)
             for row in rows:
                 for col in range(run.low, run.high):
-                    value = splat(self._input(row, col, (*at, ic)), self.tile.lanes)
-                    self._step(acc, self.tile.register(row, col, 0), value, weights)
+                    value = load_flat(r.data, pixels + ic + r.pixel_offset(row, col))
+                    self._step(acc, tile.register(row, col, 0), splat(value, tile.lanes), weights)
 
-    def _prefetch(self, at: tuple[Expr, ...]) -> None:
+    def _weights(self, offset: Expr) -> list[Expr]:
         r, lanes = self.reduction, self.tile.lanes
-        for line in range(0, self.tile.blocks * lanes if r.ahead else 0, LINE):
-            self.f.prefetch(r.weight, (r.weight_tile, *at[:-1], at[-1] + r.ahead, line))
-
-    def _weights(self, at: tuple[Expr, ...]) -> list[Expr]:
-        r, lanes = self.reduction, self.tile.lanes
-        return [
-            load(r.weight, (r.weight_tile, *at, block * lanes), lanes)
-            for block in range(self.tile.blocks)
-        ]
-
-    def _input(self, row: int, col: int, at: tuple[Expr, ...]) -> Expr:
-        r, (icb, ky, kx, ic) = self.reduction, at
-        v, h = r.vertical, r.horizontal
-        iy = (self.y + row) * v.stride - v.before + ky * v.dilation
-        ix = (self.x + col) * h.stride - h.before + kx * h.dilation
-        at = (r.image, r.first_block + icb, *r.locate(iy, ix), ic)
-        return load(r.data, at if r.depth > 1 else at[:-1])
+        step = self.tile.blocks * lanes
+        for line in range(0, step if r.ahead else 0, LINE):
+            self.f.prefetch(r.weight, offset + (r.ahead * step + line))
+        return [load_flat(r.weight, offset + i * lanes, lanes) for i in range(self.tile.blocks)]
 
     def _step(self, acc: Registers, register: int, value: Expr, weights: list[Expr]) -> None:
         for number, weight in enumerate(weights, register):

@@ -100,7 +100,6 @@ def _reduction(
         layout.depth,
         vertical,
         horizontal,
-        layout.locate,
         AHEAD if prod(shape.out_spatial) <= FEW_PIXELS else 0,
     )
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from codesign.targets.tvm.kernels import (
     conv_stem,
 )
 from codesign.targets.tvm.kernels.shapes import ConvShape, default_block
+from codesign.targets.tvm.pipeline import register
 
 Array = NDArray[np.float32]
 
@@ -57,7 +59,7 @@ def _expected(shape: ConvShape, x: Array, w: Array) -> NDArray[np.float64]:
     axes = len(shape.spatial)
     if not shape.transposed:
         pads = [p for pair in reversed(shape.pads) for p in pair]
-        conv = (torch.conv1d, torch.conv2d, torch.conv3d)[axes - 1]
+        conv: Any = (torch.conv1d, torch.conv2d, torch.conv3d)[axes - 1]
         padded = torch.nn.functional.pad(a, pads)
         y = conv(padded, b, None, shape.strides, 0, shape.dilations, shape.groups)
         return np.asarray(y.numpy())
@@ -85,7 +87,11 @@ def _run(
     """Compile and run; returns (output in the plain layout, x, w)."""
     x, w = _draw(shape, 0)
     func = kernel.emit("k", shape, target, point, epilogue)
-    module = tvm.compile(tvm.IRModule({"k": func}), target=tvm.target.Target(target.tvm_target))
+    module = tvm.compile(
+        tvm.IRModule({"k": func}),
+        target=tvm.target.Target(target.tvm_target),
+        tir_pipeline=register(),
+    )
     blocked = kernel is not conv_generic
     data = _block(x, shape.block) if blocked and kernel is not conv_stem else x
     out = np.full(shape.blocked_output if blocked else shape.plain_output, np.nan, np.float32)
@@ -218,7 +224,7 @@ def test_epilogue_sees_physical_indices(kernel: ModuleType) -> None:
     bias = r.standard_normal((shape.oc_blocks, shape.block)).astype(np.float32)
     residual = r.standard_normal(shape.blocked_output).astype(np.float32)
 
-    def apply(acc: object, index: tuple[object, ...], buffers: tuple[object, ...]) -> object:
+    def apply(acc: Any, index: tuple[Any, ...], buffers: tuple[Any, ...]) -> Any:
         biased = acc + tirx.BufferLoad(buffers[0], [index[1], index[4]])
         return tirx.max(biased, tirx.const(0, "float32")) + tirx.BufferLoad(buffers[1], list(index))
 
@@ -242,7 +248,11 @@ def test_compiles_for_arm(kernel: ModuleType, name: str) -> None:
     shape = _square(24, 24, 8, 1 if kernel is conv_pointwise else 3, 1, groups)
     shape = replace(shape, block=default_block(target))
     func = kernel.emit("k", shape, target, kernel.default(shape, target), identity("float32"))
-    module = tvm.compile(tvm.IRModule({"k": func}), target=tvm.target.Target(target.tvm_target))
+    module = tvm.compile(
+        tvm.IRModule({"k": func}),
+        target=tvm.target.Target(target.tvm_target),
+        tir_pipeline=register(),
+    )
     assembly = module.mod.inspect_source("asm")
     assert "fmla\tv" in assembly
 
@@ -254,7 +264,11 @@ def test_no_spills_in_direct_convolution() -> None:
     func = conv_direct.emit(
         "k", shape, target, conv_direct.default(shape, target), identity("float32")
     )
-    module = tvm.compile(tvm.IRModule({"k": func}), target=tvm.target.Target(target.tvm_target))
+    module = tvm.compile(
+        tvm.IRModule({"k": func}),
+        target=tvm.target.Target(target.tvm_target),
+        tir_pipeline=register(),
+    )
     lines = module.mod.inspect_source("asm").splitlines()
     assert sum("vfmadd231ps" in line and "zmm" in line for line in lines) > 28
     assert not [line for line in lines if "zmm" in line and "rsp" in line]
