@@ -30,13 +30,18 @@ class Epilogue:
     accumulator, the physical index into the output buffer and the operands' buffers; kernels call
     it inside a vectorized loop over the innermost index, so it must be free of control flow.
     With `vector`, `apply` takes and gives vectors of 16 elements instead: the accumulator is one,
-    the last index a ramp of 16.
+    the last index a ramp of 16. Where there is an `interleaved` it may be called instead for 64
+    channels: with four int32x16 whose 128-bit lane l in vector j is channels 4 j to 4 j + 3 of the
+    l-th index, an index being that of the first of 16 channels; it gives the 64 elements in order.
     """
 
     operands: tuple[Operand, ...]
     out_dtype: str
     apply: Callable[[Expr, tuple[Expr, ...], tuple[Buffer, ...]], Expr]
     vector: bool = False
+    interleaved: Callable[[list[Expr], list[tuple[Expr, ...]], tuple[Buffer, ...]], Expr] | None = (
+        None
+    )
 
 
 def identity(dtype: str) -> Epilogue:

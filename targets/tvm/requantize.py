@@ -13,6 +13,7 @@ zero * 2^s. With 512-bit vectors the even and the odd channels of 16 are multipl
 result lies in the upper half already and one blend joins both.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from tvm import tirx
 from codesign.errors import RefusedError
 from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr, Operand
 from codesign.targets.tvm.isa import Isa
-from codesign.targets.tvm.tir import load
+from codesign.targets.tvm.tir import llvm, load
 
 Ints = npt.NDArray[np.signedinteger[npt.NBitBase]]
 LANES = 16  # channels that the vector form takes at once
@@ -99,8 +100,12 @@ def requantize(
     operands = tuple(Operand(name, (channels,), "int64") for name in columns)
     if residual is not None:
         operands += (Operand("residual", residual.shape, residual.dtype),)
-    form = _Vector(scaling, early) if vector else _Scalar(scaling, 0 if fast else scaling.zero)
-    return Requantization(Epilogue(operands, scaling.dtype, form.apply, vector), columns)
+    if not vector:
+        scalar = _Scalar(scaling, 0 if fast else scaling.zero)
+        return Requantization(Epilogue(operands, scaling.dtype, scalar.apply), columns)
+    form = _Vector(scaling, early)
+    many = form.interleaved if residual is None else None
+    return Requantization(Epilogue(operands, scaling.dtype, form.apply, True, many), columns)
 
 
 def _fits(columns: dict[str, npt.NDArray[np.int64]], bound: int) -> bool:
@@ -179,25 +184,61 @@ class _Vector:
     early: bool
 
     def apply(self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...]) -> Expr:
-        halves = [self._half(acc, index, buffers, odd) for odd in (0, 1)]
-        blend = [2 * (i // 2) + (17 if i % 2 else 0) for i in range(LANES)]
-        value = tirx.Shuffle([tirx.reinterpret("int32x16", h) for h in halves], blend)
-        low, high = (
-            tirx.Broadcast(tirx.const(v, "int32"), LANES)
-            for v in (self.scaling.low, self.scaling.high)
-        )
-        return tirx.Cast(f"{self.scaling.dtype}x{LANES}", tirx.max(tirx.min(value, high), low))
-
-    def _half(
-        self, acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...], odd: int
-    ) -> Expr:
-        first = index[-1].base + 8 * odd
-        total = _wide(acc, odd) * _signed(load(buffers[0], (first,), 8))
-        total = total + load(buffers[1], (first,), 8)
+        """The codes of 16 channels in a row."""
+        other = None
         if len(buffers) > 3:
             other = tirx.Cast(f"int32x{LANES}", tirx.BufferLoad(buffers[4], list(index)))
-            total = total + _wide(other, odd) * _signed(load(buffers[3], (first,), 8))
-        shifted = total >> load(buffers[2], (first,), 8)
+        first = index[-1].base
+
+        def constant(operand: int, odd: int) -> Expr:
+            return load(buffers[operand], (first + 8 * odd,), 8)
+
+        value = self._scaled(acc, other, constant)
+        low, high = (tirx.const(v, "int32") for v in (self.scaling.low, self.scaling.high))
+        clamped = tirx.max(tirx.min(value, tirx.Broadcast(high, LANES)), tirx.Broadcast(low, LANES))
+        return tirx.Cast(f"{self.scaling.dtype}x{LANES}", clamped)
+
+    def interleaved(
+        self, accs: list[Expr], indices: list[tuple[Expr, ...]], buffers: tuple[Buffer, ...]
+    ) -> Expr:
+        """The codes of 64 channels, see `Epilogue`: packing instructions restore their order."""
+        values = []
+        for j, acc in enumerate(accs):
+
+            def constant(operand: int, odd: int, j: int = j) -> Expr:
+                places = [(index[-1] + 8 * odd + 2 * j,) for index in indices]
+                pairs = [load(buffers[operand], place, 2) for place in places]
+                return tirx.Shuffle(pairs, list(range(8)))
+
+            values.append(self._scaled(acc, None, constant))
+        return self._packed(values)
+
+    def _packed(self, values: list[Expr]) -> Expr:
+        dtype, wide = self.scaling.dtype, "llvm.x86.avx512.packssdw.512"
+        narrow = "llvm.x86.avx512.packus" if dtype == "uint8" else "llvm.x86.avx512.packss"
+        words = [llvm("int16x32", wide, values[i], values[i + 1]) for i in (0, 2)]
+        codes = llvm(f"{dtype}x64", f"{narrow}wb.512", *words)
+        edges = {"uint8": (0, 255), "int8": (-128, 127)}[dtype]
+        low, high = self.scaling.low, self.scaling.high
+        if high < edges[1]:
+            codes = tirx.min(codes, tirx.Broadcast(tirx.const(high, dtype), 64))
+        if low > edges[0]:
+            codes = tirx.max(codes, tirx.Broadcast(tirx.const(low, dtype), 64))
+        return codes
+
+    def _scaled(self, acc: Expr, other: Expr | None, constant: Callable[[int, int], Expr]) -> Expr:
+        """The result before clamping, as int32x16."""
+        halves = [self._half(acc, other, constant, odd) for odd in (0, 1)]
+        blend = [2 * (i // 2) + (17 if i % 2 else 0) for i in range(LANES)]
+        return tirx.Shuffle([tirx.reinterpret("int32x16", h) for h in halves], blend)
+
+    def _half(
+        self, acc: Expr, other: Expr | None, constant: Callable[[int, int], Expr], odd: int
+    ) -> Expr:
+        total = _wide(acc, odd) * _signed(constant(0, odd)) + constant(1, odd)
+        if other is not None:
+            total = total + _wide(other, odd) * _signed(constant(3, odd))
+        shifted = total >> constant(2, odd)
         return shifted << _half_word() if odd and not self.early else shifted
 
 

@@ -187,9 +187,31 @@ class _Kernel:
                         value = wide_dot(self.isa, load(total, (0,), LANES), data, w)
                         f.store(total, value, (0,), LANES)
         for r in range(rows):
-            self._transpose(acc[r * SLICES : (r + 1) * SLICES])
-            for total, (dx, dc) in zip(acc[r * SLICES :], _slices(p), strict=False):
-                self._finish(total, self.out.at(n, y + r, x + dx, channel + dc))
+            indices = [self.out.at(n, y + r, x + dx, channel + dc) for dx, dc in _slices(p)]
+            self._finish_row(acc[r * SLICES : (r + 1) * SLICES], indices)
+
+    def _finish_row(self, acc: list[Buffer], indices: list[tuple[Expr, ...]]) -> None:
+        """Store the four groups of 16 channels of the four sums."""
+        if self.epilogue.interleaved is None:
+            self._transpose(acc)
+            for total, index in zip(acc, indices, strict=True):
+                self._finish(total, index)
+            return
+        sums = [load(total, (0,), LANES) for total in acc]
+        values = self.epilogue.interleaved(sums, indices, self.operands)
+        if self._adjacent(1):
+            self.f.store(self.out.buffer, values, indices[0], SLICES * LANES)
+            return
+        values = self.f.let(values, "y", f"{self.epilogue.out_dtype}x{SLICES * LANES}")
+        for i, index in enumerate(indices):
+            part = tirx.Shuffle([values], list(range(i * LANES, (i + 1) * LANES)))
+            self.f.store(self.out.buffer, part, index, LANES)
+
+    def _adjacent(self, stride: int) -> bool:
+        """Whether the slices are 64 channels in a row, columns being `stride` pixels apart."""
+        depth = layout.channels(self.p.ic)
+        offsets = [dx * stride * depth + dc for dx, dc in _slices(self.p)]
+        return offsets == [i * LANES for i in range(SLICES)]
 
     def _interleaved(self, source: Window, row: int, x: Expr, quad: int) -> list[Expr]:
         """Four vectors, each with four channels of every slice, four taps a channel."""
@@ -206,11 +228,10 @@ class _Kernel:
     def _pixels(self, source: Window, row: int, x: Expr, tap: int) -> Expr:
         """The 64 channels of the four slices at one tap."""
         p = self.p
-        places, depth = _slices(p), layout.channels(p.ic)
-        offsets = [dx * p.sw * depth + dc for dx, dc in places]
-        where = [source.at(row, (x + dx) * p.sw + tap * p.dw, dc) for dx, dc in places]
+        columns = [((x + dx) * p.sw + tap * p.dw, dc) for dx, dc in _slices(p)]
+        where = [source.at(row, *place) for place in columns]
         buffer = source.image.buffer
-        if offsets == [i * LANES for i in range(SLICES)]:
+        if self._adjacent(p.sw):
             return load(buffer, where[0], SLICES * LANES)
         parts = [load(buffer, at, LANES) for at in where]
         return tirx.Shuffle(parts, list(range(SLICES * LANES)))
