@@ -8,6 +8,7 @@ TABLE = {
     "common-subexpressions": "simplify.common_subexpressions:CommonSubexpressions",
     "dead-code": "simplify.dead_code:DeadCode",
     "factorize-svd": "factorize.factorize_svd:FactorizeSvd",
+    "factorize-tt": "factorize.factorize_tt:FactorizeTt",
     "fold-batch-norm": "simplify.fold_batch_norm:FoldBatchNorm",
     "fold-constants": "simplify.fold_constants:FoldConstants",
     "layout": "place.layout:Layout",

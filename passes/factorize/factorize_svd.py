@@ -6,17 +6,17 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from codesign.errors import UsageError
-from codesign.ir.builder import Builder
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.program import Program
+from codesign.passes.factorize.chain import Chain, Maker, chain_latency_ms, pays, replace_by
 from codesign.passes.factorize.low_rank import Spectrum, largest_rank, spectrum
 from codesign.rewrite.context import Context
 from codesign.rewrite.edit import Edit
 from codesign.rewrite.layers import plain_layers
 from codesign.rewrite.pass_ import Pass
-from codesign.rewrite.price import latency_ms, node_latency_ms
+from codesign.rewrite.price import node_latency_ms
 
 RANK_STEP = 8
 
@@ -30,7 +30,7 @@ class FactorizeSvd(Pass):
     2016). `by` says how r is found: `energy` (the least that keeps this share of the squared
     weights), `error` (relative Frobenius error of the weight at most this), or `cost` (the largest
     at which the target's latency is at most `keep` of the layer's). A layer that would not get
-    faster on the target stays, unless `slower` allows it.
+    faster on the target, or smaller without one, stays, unless `slower` allows it.
 
     Before:
         %y: tensor<1x512xf32> = linear(%x, %w)
@@ -60,45 +60,39 @@ class FactorizeSvd(Pass):
             if isinstance(node.op, Conv) and node.op.groups > 1:
                 context.note(node.name, "grouped convolutions have small weights", done=False)
                 continue
-            pieces = _Pieces(graph, node)
-            rank = self._rank(pieces, context)
-            if rank is not None and self._pays(pieces, rank, context):
-                edit.replace(node.name, pieces.into(edit, rank))
+            pair = _Pair(graph, node)
+            rank = self._rank(pair, context)
+            if rank is None or not self._smaller(pair, rank, context):
+                continue
+            text = f"rank {rank} keeps {pair.spectrum.energy(rank):.1%} of its energy"
+            if pays(context, graph, node, pair.chain(rank), text, self.slower):
+                replace_by(edit, node, pair.chain(rank))
         return program.with_graph(edit.graph())
 
-    def _rank(self, pieces: "_Pieces", context: Context) -> int | None:
-        found = pieces.spectrum
+    def _rank(self, pair: "_Pair", context: Context) -> int | None:
         if self.by == "energy":
-            return found.rank_for(self.keep)
+            return pair.spectrum.rank_for(self.keep)
         if self.by == "error":
-            return found.rank_for(1 - self.error**2)
+            return pair.spectrum.rank_for(1 - self.error**2)
         target = context.need_target(self.name)
-        whole = node_latency_ms(target, pieces.graph, pieces.node)
+        limit = node_latency_ms(target, pair.graph, pair.node) * self.keep
 
         def fits(rank: int) -> bool:
-            return pieces.latency_ms(context, rank) <= whole * self.keep
+            return chain_latency_ms(target, pair.graph, pair.node, pair.chain(rank)) <= limit
 
-        rank = largest_rank(found.s.size, RANK_STEP, fits)
+        rank = largest_rank(pair.spectrum.s.size, RANK_STEP, fits)
         if rank is None:
-            context.note(pieces.node.name, f"no rank takes {self.keep:.0%} of its time", done=False)
+            context.note(pair.node.name, f"no rank takes {self.keep:.0%} of its time", done=False)
         return rank
 
-    def _pays(self, pieces: "_Pieces", rank: int, context: Context) -> bool:
-        name, kept = pieces.node.name, pieces.spectrum.energy(rank)
-        if context.target is None:
-            smaller = rank * sum(pieces.matrix.shape) < pieces.matrix.size
-            text = f"rank {rank} keeps {kept:.1%} of its energy"
-            context.note(name, text if smaller else f"{text} and is not smaller", done=smaller)
-            return smaller or self.slower
-        whole = node_latency_ms(context.target, pieces.graph, pieces.node)
-        parts = pieces.latency_ms(context, rank)
-        text = f"rank {rank} keeps {kept:.1%} of its energy; {whole:.4f} ms would be {parts:.4f} ms"
-        pays = parts < whole or self.slower
-        context.note(name, text if pays else f"{text}: not done", done=pays)
-        return pays
+    def _smaller(self, pair: "_Pair", rank: int, context: Context) -> bool:
+        smaller = rank * sum(pair.matrix.shape) < pair.matrix.size
+        if not smaller and not self.slower:
+            context.note(pair.node.name, f"rank {rank} would not be smaller", done=False)
+        return smaller or self.slower
 
 
-class _Pieces:
+class _Pair:
     """A layer and the two that may replace it."""
 
     def __init__(self, graph: Graph, node: Node) -> None:
@@ -115,37 +109,20 @@ class _Pieces:
         outer = u.reshape(self.shape[0], rank, *(1,) * (len(self.shape) - 2)).astype(self.dtype)
         return inner, outer
 
-    def ops(self) -> tuple[Linear | Conv, Linear | Conv]:
-        """The inner and the outer op."""
-        op = self.node.op
-        if isinstance(op, Conv):
-            ones, rank = (1,) * len(op.strides), len(op.strides)
-            return op, Conv(ones, ((0, 0),) * rank, ones)
-        return Linear(), Linear()
+    def chain(self, rank: int) -> Chain:
+        """Both layers, in place of the node's."""
+        node, (inner, outer) = self.node, self.weights(rank)
+        first, second = node.op, Linear()
+        if isinstance(node.op, Conv):
+            axes = len(node.op.strides)
+            second = Conv((1,) * axes, ((0, 0),) * axes, (1,) * axes)  # type: ignore[assignment]
+        weight, bias = node.operands[1], self.graph.constants.get((*node.operands, "")[2])
 
-    def latency_ms(self, context: Context, rank: int) -> float:
-        """What both layers take on the target."""
-        inner, outer = self.weights(rank)
-        first, second = self.ops()
+        def made(maker: Maker, x: str) -> str:
+            v = maker.constant(inner, f"{weight}.v")
+            middle = maker.add(first, x, v, name=f"{node.name}.inner")
+            rest = [] if bias is None else [maker.constant(bias.array, node.operands[2])]
+            u = maker.constant(outer, f"{weight}.u")
+            return maker.add(second, middle, u, *rest, name=node.name)
 
-        def body(builder: Builder, x: str) -> str:
-            middle = builder.op(first, x, builder.constant(inner))
-            return builder.op(second, middle, builder.constant(outer))
-
-        x = self.graph.types[self.node.operands[0]]
-        return latency_ms(context.need_target("factorize"), x, body)
-
-    def into(self, edit: Edit, rank: int) -> str:
-        """Add both layers to `edit`; the value that replaces the layer's."""
-        inner, outer = self.weights(rank)
-        first, second = self.ops()
-        weight, bias = self.node.operands[1], self.node.operands[2:]
-        middle = edit.add(
-            first,
-            self.node.inputs[0],
-            edit.constant(inner, f"{weight}.v"),
-            name=f"{self.node.name}.inner",
-        )
-        return edit.add(
-            second, middle, edit.constant(outer, f"{weight}.u"), *bias, name=self.node.name
-        )
+        return made
