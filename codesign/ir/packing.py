@@ -84,14 +84,21 @@ def _pack(codes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _unpack(data: np.ndarray, bits: int, count: int, dtype: np.dtype) -> np.ndarray:
-    width = 8 * _octets(bits)
-    stream = np.unpackbits(data, count=count * bits, bitorder="little").reshape(count, bits)
-    each = np.zeros((count, width), np.uint8)
-    each[:, :bits] = stream
-    if dtype.kind == "i":
-        each[:, bits:] = stream[:, -1:]
-    octets = np.packbits(each, axis=1, bitorder="little")
-    return octets.reshape(-1).view(f"<{dtype.kind}{width // 8}").astype(dtype)
+    """Eight codes are `bits` bytes: each is cut out of the few bytes that it touches."""
+    word = np.dtype(np.uint32 if bits <= 16 else np.uint64)
+    groups = np.zeros((-(-count // 8), bits), np.uint8)
+    groups.reshape(-1)[: data.size] = data
+    octets = np.ascontiguousarray(groups.T).astype(word)
+    codes = np.empty((groups.shape[0], 8), dtype)
+    sign = word.type(1 << (bits - 1) if dtype.kind == "i" else 0)
+    for i in range(8):
+        first, last = i * bits // 8, (i * bits + bits - 1) // 8
+        window = octets[first].copy()
+        for k in range(first + 1, last + 1):
+            window |= octets[k] << word.type(8 * (k - first))
+        window = window >> word.type(i * bits % 8) & word.type((1 << bits) - 1)
+        codes[:, i] = ((window ^ sign) - sign).view(f"{dtype.kind}{word.itemsize}")
+    return codes.reshape(-1)[:count]
 
 
 def _octets(bits: int) -> int:

@@ -26,6 +26,7 @@ from codesign.ir.encodings import (
     Ternary,
     Tiled,
 )
+from codesign.ir.encodings.sparse import largest, most
 from codesign.ir.packing import pack, packed_size, unpack
 from tests.ir.encodings_strategies import SHAPES, encodings
 
@@ -392,3 +393,11 @@ def test_orders_of_magnitude_of_codes() -> None:
         errors.append(np.abs(enc.project((Int(width, scale),), x) - x).mean())
     assert all(after < before for before, after in pairwise(errors))
     assert packed_size(1000, 3) == 375
+
+
+@settings(deadline=None, max_examples=60)
+@given(hnp.arrays(np.int8, st.integers(0, 30), elements=st.integers(-3, 3)), st.integers(0, 30))
+def test_the_first_of_equals_are_kept(x: np.ndarray, count: int) -> None:
+    """The linear choice is the one of a stable sort, zeros aside."""
+    found = largest(x, count)
+    np.testing.assert_array_equal(found & (x != 0), most(np.abs(x), count) & (x != 0))

@@ -22,11 +22,18 @@ def most(score: np.ndarray, count: int) -> np.ndarray:
 
 
 def largest(array: np.ndarray, count: int) -> np.ndarray:
-    """Mask of the `count` elements of largest magnitude, all nonzeros if there is room."""
+    """Mask of the `count` elements of largest magnitude, all nonzeros if there is room.
+
+    The first are taken among equals, as in `most`, but in linear time.
+    """
     nonzero: np.ndarray = array != 0
-    if np.count_nonzero(nonzero) <= count:
-        return nonzero
-    return most(np.abs(array).reshape(-1), count).reshape(array.shape)
+    if np.count_nonzero(nonzero) <= count or count == 0:
+        return nonzero & (count > 0)
+    size: np.ndarray = np.abs(array).reshape(-1)
+    limit = np.partition(size, size.size - count)[size.size - count]
+    mask: np.ndarray = size > limit
+    mask[np.flatnonzero(size == limit)[: count - np.count_nonzero(mask)]] = True
+    return mask.reshape(array.shape)
 
 
 def positions(used: np.ndarray, count: int, what: str) -> np.ndarray:
