@@ -128,14 +128,11 @@ class Chain:
         const = self.group.graph.constants.get(name)
         if const is not None:
             return self.channels(const.array, axis)
-        kind, layout = self.group.type(name), self.out.layout
-        logical = tuple(kind.size if i == axis else 1 for i in range(self.out.rank))
-        slot = self._slot(name, physical_shape(kind), physical_dtype(kind), logical)
-        if layout is not None and layout.axis == axis:
-            return lambda env: load(
-                env.buffers[slot], (self._plain_index(env.index, logical)[axis],)
-            )
-        return lambda env: load(env.buffers[slot], (env.index[axis],))
+        kind = self.group.type(name)
+        shape = tuple(kind.size if i == axis else 1 for i in range(self.out.rank))
+        laid = TensorType(shape, kind.dtype)
+        slot = self._slot(name, physical_shape(kind), physical_dtype(kind), shape, False)
+        return lambda env: load(env.buffers[slot], (self._converted(env.index, laid)[axis],))
 
     def variable(self, name: str) -> Value:
         """An operand that is computed at run time, in its own layout."""

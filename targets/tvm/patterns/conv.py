@@ -3,25 +3,23 @@
 from types import ModuleType
 from typing import ClassVar
 
-import numpy as np
-
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.ops.convolution import Conv, ConvTranspose
 from codesign.ir.program import Point
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
-from codesign.targets.tvm.chain import Chain, Env, Value, refuse_chain
+from codesign.targets.tvm.chain import Chain, Value, refuse_chain
 from codesign.targets.tvm.emitted import Emitted
 from codesign.targets.tvm.kernel import CpuKernel, from_point, padded, to_point
 from codesign.targets.tvm.kernels import (
     conv_depthwise,
     conv_direct,
+    conv_generic,
     conv_pointwise,
     conv_stem,
 )
 from codesign.targets.tvm.kernels.shapes import ConvShape, default_block
-from codesign.targets.tvm.storage import packed
 
 
 def conv_shape(group: Group, block: int) -> ConvShape:
@@ -58,11 +56,11 @@ def refuse_float(group: Group) -> Refusal | None:
     return refuse_chain(group)
 
 
-def biased(chain: Chain, bias: np.ndarray | None) -> Value:
-    """The accumulator plus the anchor's bias along axis 1."""
+def biased(chain: Chain, bias: str | None) -> Value:
+    """The accumulator plus the anchor's bias, a value of the graph, along axis 1."""
     if bias is None:
         return lambda env: env.acc
-    add = chain.channels(bias, 1)
+    add = chain.along(bias, 1)
     return lambda env: env.acc + add(env)
 
 
@@ -109,10 +107,10 @@ class ConvKernel(CpuKernel):
 
     def emit(self, group: Group, point: Point) -> Emitted:
         shape, schedule = self.shape(group), from_point(self.module.Point, point)
-        x, weight, bias = group.input(0), group.constant(1), group.constant(2)
+        x, weight = group.input(0), group.constant(1)
         assert x is not None and weight is not None
         chain = Chain(group)
-        epilogue = chain.epilogue(biased(chain, None if bias is None else bias.array))
+        epilogue = chain.epilogue(biased(chain, group.input(2)))
         content = self.module.pack_weight(weight.array, shape, self.isa, schedule)
         return Emitted(
             lambda name: self.module.emit(name, shape, self.isa, schedule, epilogue),
@@ -154,3 +152,15 @@ class ConvStem(ConvKernel):
     module: ClassVar[ModuleType] = conv_stem
     plain_input: ClassVar[bool] = True
     efficiency: ClassVar[float] = 0.6
+
+
+class ConvGeneric(ConvKernel):
+    """Any convolution, also transposed, over one, two or three axes of the plain layout."""
+
+    name: ClassVar[str] = "conv-generic"
+    anchors: ClassVar[frozenset[str]] = frozenset({"conv", "conv_transpose"})
+    module: ClassVar[ModuleType] = conv_generic
+    efficiency: ClassVar[float] = 0.1
+
+    def layouts(self, group: Group) -> Layouts | None:
+        return dict.fromkeys((*group.variables, *group.outputs), None)

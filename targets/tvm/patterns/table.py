@@ -1,11 +1,18 @@
 """The kernels of the CPU target, in order of preference at equal cost."""
 
 from codesign.targets.tvm.kernel import CpuKernel
-from codesign.targets.tvm.patterns.conv import ConvDepthwise, ConvDirect, ConvPointwise, ConvStem
+from codesign.targets.tvm.patterns.conv import (
+    ConvDepthwise,
+    ConvDirect,
+    ConvGeneric,
+    ConvPointwise,
+    ConvStem,
+)
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
 from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8, MeanInt8
 from codesign.targets.tvm.patterns.matmul import MatMulKernel
+from codesign.targets.tvm.patterns.move import MoveElements
 from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 
@@ -14,6 +21,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     ConvDepthwise,
     ConvStem,
     ConvDirect,
+    ConvGeneric,
     DepthwiseInt8,
     ConvInt8,
     StemInt8,
@@ -24,6 +32,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     MatMulKernel,
     RowKernel,
     BatchNormScale,
+    MoveElements,
     PoolWindows,
     ReducePixels,
     ReduceAxes,
