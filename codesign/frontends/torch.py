@@ -93,6 +93,8 @@ class _Importer:
 
     def placeholder(self, node: fx.Node) -> Any:
         spec = self.inputs[node.name]
+        if spec.kind is InputKind.TOKEN:
+            return None  # orders side effects, which are refused where they occur
         if spec.kind is InputKind.USER_INPUT:
             if isinstance(spec.arg, ConstantArgument):
                 return spec.arg.value
@@ -125,15 +127,20 @@ class _Importer:
     def finish(self, node: fx.Node) -> Graph:
         specs = self.program.graph_signature.output_specs
         for spec in specs:
-            if spec.kind is not OutputKind.USER_OUTPUT:
+            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
                 raise UnsupportedModelError(
                     f"the model changes {spec.target or spec.arg.name} ({spec.kind.name}); only "
                     "models without state between calls are supported"
                 )
         (returned,) = node.args
         assert isinstance(returned, (list, tuple))
+        returned = [
+            x
+            for x, spec in zip(returned, specs, strict=True)
+            if spec.kind is OutputKind.USER_OUTPUT
+        ]
         call = Call(node, self.builder, "output")
-        found = [self.found[arg] if isinstance(arg, fx.Node) else arg for arg in returned]
+        found = [self.found[arg] if isinstance(arg, fx.Node) else None for arg in returned]
         named = zip(found, self.output_names(len(found)), strict=True)
         kept = [(call.as_value(x), public) for x, public in named if isinstance(x, (str, Known))]
         if not kept:

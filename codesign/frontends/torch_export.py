@@ -1,5 +1,7 @@
 """From a torch module or a `.pt2` file to a functional aten program without in-place ops."""
 
+import logging
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,8 +10,10 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
 
 from codesign.errors import DataError, InvalidModelError, UnsupportedModelError, UsageError
+from codesign.frontends.torch_archive import check_archive
 from codesign.frontends.torch_ops import ATEN
 
 # What torch raises on purpose or by accident when a program or file is not as it expects.
@@ -23,6 +27,19 @@ _TRACING = (
     NotImplementedError,
 )
 _LOADING = (*_TRACING, OSError, EOFError, zipfile.BadZipFile)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, torch neither logs what it also raises nor warns about itself."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager
@@ -48,7 +65,7 @@ def trace(module: torch.nn.Module, example_inputs: Sequence[Any]) -> ExportedPro
             f"{type(example_inputs).__name__}"
         )
     try:
-        with inference(module), torch.no_grad():
+        with inference(module), torch.no_grad(), quiet():
             return torch.export.export(module, tuple(example_inputs))
     except _TRACING as error:
         raise UnsupportedModelError(
@@ -65,9 +82,10 @@ def load_pt2(path: str | Path) -> ExportedProgram:
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"{file} is no file")
-    _check_archive(file)
+    check_archive(file)
     try:
-        return torch.export.load(str(file))
+        with quiet():
+            return torch.export.load(str(file))
     except _LOADING as error:
         raise InvalidModelError(
             f"{file} cannot be read as a .pt2 program: {_brief(error)}; write it again with "
@@ -76,56 +94,42 @@ def load_pt2(path: str | Path) -> ExportedProgram:
         ) from error
 
 
-def _check_archive(file: Path) -> None:
-    """Raise unless `file` is an undamaged archive with a traced program inside."""
-    advice = "write one with torch.export.save(torch.export.export(module, inputs), path)"
-    if not zipfile.is_zipfile(file):
-        raise InvalidModelError(
-            f"{file} is not a .pt2 file, or is truncated ({file.stat().st_size} bytes); {advice}"
-        )
-    try:
-        with zipfile.ZipFile(file) as archive:
-            broken = archive.testzip()
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
-        raise InvalidModelError(f"{file} is damaged: {_brief(error)}") from error
-    if broken is not None:
-        raise InvalidModelError(f"{file} is damaged: its part {broken} does not match its checksum")
-    if not any(
-        n.endswith(("models/model.json", "serialized_exported_program.json")) for n in names
-    ):
-        raise InvalidModelError(
-            f"{file} is an archive without a traced program, perhaps a checkpoint; {advice}"
-        )
-
-
 def bind_shapes(program: ExportedProgram, shapes: Mapping[str, Sequence[int]]) -> ExportedProgram:
-    """`program` traced again with inputs of the given shapes, by input name."""
-    examples = []
-    for node in program.graph.nodes:
-        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs:
-            fake = node.meta["val"]
-            if not isinstance(fake, torch.Tensor):
-                examples.append(fake)
-                continue
-            shape = shapes.get(node.name, fake.shape)
-            if any(not isinstance(extent, int) for extent in shape):
-                raise UnsupportedModelError(
-                    f"input {node.name!r} has shape {list(fake.shape)}; give its shape, as in "
-                    f"{node.name}=1,3,224,224"
-                )
-            examples.append(torch.zeros(tuple(shape), dtype=fake.dtype))
-    known = set(map(str, program.graph_signature.user_inputs))
-    if unknown := set(shapes) - known:
-        raise DataError(f"shapes given for {sorted(unknown)}, but the inputs are {sorted(known)}")
-    return trace_again(program, examples)
+    """`program` traced again with inputs of the given shapes, by input name.
+
+    DataError if a name is no input; UnsupportedModelError if an input is still not fixed, or the
+    program was traced for other shapes only.
+    """
+    names = [str(name) for name in program.graph_signature.user_inputs]
+    if unknown_names := set(shapes) - set(names):
+        raise DataError(f"shapes given for {sorted(unknown_names)}, but the inputs are {names}")
+    inputs = [node for node in program.graph.nodes if node.op == "placeholder"]
+    examples = [_example(node, shapes) for node in inputs if node.name in names]
+    args, kwargs = pytree.tree_unflatten(examples, program.call_spec.in_spec)
+    return trace_again(program, args, kwargs)
 
 
-def trace_again(program: ExportedProgram, examples: Sequence[Any]) -> ExportedProgram:
+def _example(node: torch.fx.Node, shapes: Mapping[str, Sequence[int]]) -> Any:
+    """An input of the bound shape, or the constant that stands in its place."""
+    fake = node.meta.get("val")
+    if not isinstance(fake, torch.Tensor):
+        return fake
+    shape = tuple(shapes.get(node.name, fake.shape))
+    if any(not isinstance(extent, int) for extent in shape):
+        raise UnsupportedModelError(
+            f"input {node.name!r} has shape {list(map(str, shape))}; fix it, as in "
+            f"{node.name}=1,3,224,224"
+        )
+    return torch.zeros(shape, dtype=fake.dtype)
+
+
+def trace_again(
+    program: ExportedProgram, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None
+) -> ExportedProgram:
     """`program` traced again for example inputs; UnsupportedModelError if it does not fit them."""
     try:
-        with torch.no_grad():
-            return torch.export.export(program.module(), tuple(examples))
+        with torch.no_grad(), quiet():
+            return torch.export.export(program.module(), tuple(args), dict(kwargs or {}))
     except _TRACING as error:
         raise UnsupportedModelError(
             f"the program cannot be traced with these inputs: {_brief(error)}"
@@ -135,17 +139,22 @@ def trace_again(program: ExportedProgram, examples: Sequence[Any]) -> ExportedPr
 def functional(program: ExportedProgram) -> ExportedProgram:
     """`program` without in-place ops; ops that no importer knows are taken apart where possible."""
     try:
-        done: ExportedProgram = program.run_decompositions({})
-        for _ in range(3):
-            left = unknown(done)
-            rules = {op: rule for op, rule in _rules().items() if op in left}
-            if not rules:
-                break
-            done = done.run_decompositions(rules)
+        with quiet():
+            return _simplified(program)
     except _TRACING as error:
         raise UnsupportedModelError(
             f"torch cannot simplify the program: {_brief(error)}"
         ) from error
+
+
+def _simplified(program: ExportedProgram) -> ExportedProgram:
+    done: ExportedProgram = program.run_decompositions({})
+    for _ in range(3):
+        left = unknown(done)
+        rules = {op: rule for op, rule in _rules().items() if op in left}
+        if not rules:
+            break
+        done = done.run_decompositions(rules)
     return done
 
 

@@ -70,6 +70,8 @@ CONTRACTIONS: dict[str, Importer] = {
 }
 
 NORMS_AND_POOLS: dict[str, Importer] = {
+    "_native_batch_norm_legit": norm.batch_statistics,
+    "_native_batch_norm_legit_functional": norm.batch_statistics,
     "_native_batch_norm_legit_no_training": norm.native_batch_norm,
     "adaptive_avg_pool1d": pool.adaptive_avg_pool,
     "adaptive_avg_pool2d": pool.adaptive_avg_pool,
@@ -107,7 +109,7 @@ NORMS_AND_POOLS: dict[str, Importer] = {
 ACTIVATIONS: dict[str, Importer] = {
     "_log_softmax": partial(activation.soft_max, kind=LogSoftmax),
     "_softmax": partial(activation.soft_max, kind=Softmax),
-    "celu": activation.elu,
+    "celu": activation.celu,
     "elu": activation.elu,
     "gelu": activation.gelu,
     "glu": activation.glu,

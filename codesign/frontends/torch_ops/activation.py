@@ -16,7 +16,7 @@ def prelu(call: Call) -> Result:
 
 
 def elu(call: Call) -> Result:
-    """elu, selu and celu are one function with three factors in aten."""
+    """aten.elu, which has three factors so that it covers selu and celu."""
     alpha, scale, inner = (float(call.get(n, 1)) for n in ("alpha", "scale", "input_scale"))
     if inner == 1 and scale == 1:
         return call.emit(activation.Elu(alpha), call.value())
@@ -25,6 +25,11 @@ def elu(call: Call) -> Result:
     if scale == 1 and abs(inner * alpha - 1) < 1e-6:
         return call.emit(activation.Celu(alpha), call.value())
     raise call.refuse(f"with alpha={alpha}, scale={scale}, input_scale={inner}")
+
+
+def celu(call: Call) -> Result:
+    """With its alpha."""
+    return call.emit(activation.Celu(float(call.get("alpha"))), call.value())
 
 
 def softplus(call: Call) -> Result:

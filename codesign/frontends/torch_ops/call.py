@@ -101,7 +101,9 @@ class Call:
         return many * count if len(many) == 1 and count else many
 
     def value(self, name: str = "self") -> str:
-        """The value of tensor argument `name`."""
+        """The value of tensor argument `name`; `self` is called `input` in some schemas."""
+        if name not in self.arguments and name == "self":
+            name = "input"
         return self.as_value(self.arguments[name])
 
     def optional(self, name: str) -> str | None:

@@ -231,8 +231,7 @@ def cast(call: Call) -> Result:
 
 def same(call: Call) -> Result:
     """The argument itself."""
-    name = "self" if "self" in call.arguments else "input"
-    return call.as_value(call.get(name))
+    return call.value()
 
 
 def dropout(call: Call) -> Result:

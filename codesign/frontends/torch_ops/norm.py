@@ -28,6 +28,11 @@ def batch_norm(call: Call) -> Result:
     return call.emit(norm.BatchNorm(float(call.get("eps"))), x, *operands)
 
 
+def batch_statistics(call: Call) -> Result:
+    """Batch norm as in training."""
+    raise call.refuse("uses the batch's own statistics; call .eval() on the model first")
+
+
 def first_of(result: Result) -> Result:
     """`result` as the first of several, of which only it is used."""
     return (result, None, None)
