@@ -20,13 +20,13 @@ from codesign.interpret.evaluate import evaluate
 from codesign.ir.graph import Graph
 
 FLOAT = TensorProto.FLOAT
-Feeds = Mapping[str, np.ndarray]
+Feeds = Mapping[str, Any]
 
 
 def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> NodeProto:
     """A node whose inputs and outputs are names between blanks; `-` is an absent one."""
     names = [["" if name == "-" else name for name in text.split()] for text in (inputs, outputs)]
-    return helper.make_node(kind, *names, **attributes)
+    return helper.make_node(kind, names[0], names[1], **attributes)
 
 
 def value(
@@ -40,10 +40,10 @@ def graph_of(
     nodes: Sequence[NodeProto],
     inputs: Sequence[ValueInfoProto],
     outputs: Sequence[str | ValueInfoProto],
-    weights: Mapping[str, np.ndarray] | None = None,
+    weights: Mapping[str, Any] | None = None,
 ) -> GraphProto:
-    """A graph; outputs given by name alone have no declared shape."""
-    declared = [value(o, None) if isinstance(o, str) else o for o in outputs]
+    """A graph; outputs given by name alone have no declared type."""
+    declared = [ValueInfoProto(name=o) if isinstance(o, str) else o for o in outputs]
     tensors = [numpy_helper.from_array(np.asarray(a), n) for n, a in (weights or {}).items()]
     return helper.make_graph(nodes, "test", inputs, declared, tensors)
 
@@ -52,7 +52,7 @@ def model_of(
     nodes: Sequence[NodeProto],
     inputs: Sequence[ValueInfoProto],
     outputs: Sequence[str | ValueInfoProto],
-    weights: Mapping[str, np.ndarray] | None = None,
+    weights: Mapping[str, Any] | None = None,
     opset: int = 20,
 ) -> ModelProto:
     """A model of one graph."""
@@ -70,9 +70,14 @@ def kinds(graph: Graph) -> list[str]:
     return [n.kind for n in graph.nodes]
 
 
+def arrays(feeds: Feeds) -> dict[str, np.ndarray]:
+    """Feeds as arrays."""
+    return {name: np.asarray(given) for name, given in feeds.items()}
+
+
 def run(model: ModelProto, feeds: Feeds, **options: Any) -> dict[str, np.ndarray]:
     """What the interpreter computes for the imported model."""
-    return evaluate(import_onnx(model, **options), feeds)
+    return evaluate(import_onnx(model, **options), arrays(feeds))
 
 
 def expected(model: ModelProto, feeds: Feeds) -> dict[str, np.ndarray]:
@@ -85,7 +90,7 @@ def expected(model: ModelProto, feeds: Feeds) -> dict[str, np.ndarray]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(None, dict(feeds)), strict=True))
+    return dict(zip(names, session.run(None, arrays(feeds)), strict=True))
 
 
 def agree(model: ModelProto, feeds: Feeds, rtol: float = 1e-4, **options: Any) -> None:

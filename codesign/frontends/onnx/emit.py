@@ -15,6 +15,7 @@ from codesign.ir.ops.encode import Codes, Encode
 from codesign.ir.types import TensorType
 
 FOLD_BYTES = 1 << 31
+TOTAL_BYTES = 1 << 32
 VALUE_BYTES = 1 << 36
 FOLD_MACS = 1 << 33
 TORCH_ERRORS = (RuntimeError, TypeError, ValueError, IndexError, OverflowError, MemoryError)
@@ -30,6 +31,7 @@ class Emitter:
         self.builder = Builder(name)
         self.wanted: dict[str, str] = {}
         self.label = name
+        self._computed = 0
         self._names: dict[int, str] = {}
         self._shared: dict[tuple[int, Op], Value] = {}
         self._encoded: dict[tuple[int, Int], Value] = {}
@@ -122,6 +124,15 @@ class Emitter:
                 waiting += makers[name].operands if name in makers else ()
         return [name for name in self.builder.inputs if name in found]
 
+    def reserve(self, size: int, what: str) -> None:
+        """Refuse `size` more bytes of computed constants if one or all of them take too much."""
+        self._computed += size
+        if size > FOLD_BYTES or self._computed > TOTAL_BYTES:
+            raise UnsupportedModelError(
+                f"{what} would take {size / 2**30:.1f} GiB; a constant that the model computes may "
+                f"take {FOLD_BYTES >> 30} GiB, all together {TOTAL_BYTES >> 30} GiB"
+            )
+
     def _limit(self, op: Op, types: Sequence[TensorType]) -> None:
         for kind in types:
             size = prod(kind.shape) * kind.dtype.numpy.itemsize
@@ -146,11 +157,7 @@ class Emitter:
         from codesign.interpret.arrays import carried, to_numpy, to_torch
 
         total = sum(prod(kind.shape) * kind.dtype.numpy.itemsize for kind in types)
-        if total > FOLD_BYTES:
-            raise UnsupportedModelError(
-                f"the constant result of {op.kind} would take {total / 2**30:.1f} GiB; constants "
-                f"computed by the model may take {FOLD_BYTES >> 30} GiB"
-            )
+        self.reserve(total, f"the constant result of {op.kind}")
         tensors = [
             None if value is None or value.array is None else to_torch(value.array)
             for value in inputs

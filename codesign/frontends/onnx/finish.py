@@ -17,9 +17,6 @@ def finish_graph(emit: Emitter, outputs: Sequence[Value], names: Sequence[str]) 
     if len(set(names)) < len(names):
         raise InvalidModelError(f"the graph returns a name twice: {', '.join(names[:8])}")
     values = [emit.name(value) for value in outputs]
-    for value, name in zip(values, names, strict=True):
-        if value not in emit.builder.inputs and values.count(value) == 1:
-            emit.wanted[value] = name
     builder = emit.builder
     graph = Graph(
         builder.name,
@@ -31,12 +28,18 @@ def finish_graph(emit: Emitter, outputs: Sequence[Value], names: Sequence[str]) 
         builder.constants,
     )
     try:
-        graph = settle_regions(live(graph))
-        graph = renamed(graph, emit.wanted)
+        graph = settle_regions(renamed(live(graph), emit.wanted))
+        graph = renamed(graph, _public(graph))
         verify_graph(graph)
     except VerificationError as error:
         raise InvalidModelError(f"the model does not make a valid graph: {error}") from None
     return graph
+
+
+def _public(graph: Graph) -> dict[str, str]:
+    """The public name of each value that is returned once."""
+    pairs = zip(graph.outputs, graph.output_names, strict=True)
+    return {value: name for value, name in pairs if graph.outputs.count(value) == 1}
 
 
 def live(graph: Graph) -> Graph:

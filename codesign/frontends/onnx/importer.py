@@ -158,7 +158,7 @@ class _Importer:
             )
         if value.name is not None:
             self.emit.wanted.setdefault(value.name, frame.prefix + name)
-        elif value.constant and not any(scope.get(given) is value for given in node.input):
+        elif value.constant and value.encoding is None and not _given(value, node, scope):
             value = replace(value, label=frame.prefix + name)
         scope[name] = value
 
@@ -258,6 +258,11 @@ class _Importer:
         deeper = _Frame(frame.versions, f"{frame.prefix}{label}/", frame.depth + 1)
         self._nodes(branch.node, inner, deeper, f"the {wanted} of {describe(node)}")
         return [self._result(inner, value.name, node) for value in branch.output]
+
+
+def _given(value: Value, node: NodeProto, scope: Scope) -> bool:
+    """Whether `value` is an input of `node` itself."""
+    return any(scope.get(name) is value for name in node.input)
 
 
 def _body(call: Call, schema: onnx.defs.OpSchema) -> FunctionProto | None:

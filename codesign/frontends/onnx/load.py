@@ -6,6 +6,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from codesign.errors import InvalidModelError, UnsupportedModelError, UsageError
+from codesign.frontends.onnx.texts import check_texts
 
 OLDEST_OPSET = 7  # numpy broadcasting; 9 is what is promised, 7 and 8 differ little
 PROTOBUF_LIMIT = (1 << 31) - 1
@@ -62,6 +63,7 @@ def check_header(model: onnx.ModelProto, where: str) -> None:
         raise InvalidModelError(
             f"{where} is not an ONNX model: it has no graph or imports no operator set"
         )
+    check_texts(model, where)
     opsets(model)
 
 

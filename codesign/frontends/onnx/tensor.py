@@ -106,7 +106,7 @@ def _from_raw(
     if narrow:
         return _unpack(np.frombuffer(raw, "uint8"), narrow, dtype)[:count]
     if dtype == np.bool_:
-        return np.not_equal(np.frombuffer(raw, "uint8"), 0)
+        return np.frombuffer(raw, "uint8").astype(np.bool_)
     return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype, copy=False)
 
 
@@ -144,7 +144,7 @@ def _exact(content: object, dtype: np.dtype, what: str) -> np.ndarray:
     """Integers `content` as `dtype`; InvalidModelError if one does not fit."""
     wide = np.array(content, "uint64" if dtype == np.uint64 else "int64")
     if dtype == np.bool_:
-        return np.not_equal(wide, 0)
+        return wide.astype(np.bool_)
     bounds = np.iinfo(dtype)
     if wide.size and (wide.min() < bounds.min or wide.max() > bounds.max):
         raise InvalidModelError(f"{what} holds a value that does not fit its type {dtype}")

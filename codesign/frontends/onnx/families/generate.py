@@ -4,9 +4,8 @@ from math import ceil, prod
 
 import numpy as np
 
-from codesign.errors import InvalidModelError, UnsupportedModelError
+from codesign.errors import InvalidModelError
 from codesign.frontends.onnx.call import Call, Table
-from codesign.frontends.onnx.emit import FOLD_BYTES
 from codesign.frontends.onnx.order import describe
 from codesign.frontends.onnx.tensor import check_finite, numpy_dtype, width_of
 from codesign.frontends.onnx.value import Value
@@ -34,11 +33,7 @@ def constant(call: Call) -> Value:
 
 def limit(call: Call, count: int, dtype: np.dtype) -> None:
     """Refuse `count` elements that would take more than constants may."""
-    if count * dtype.itemsize > FOLD_BYTES:
-        raise UnsupportedModelError(
-            f"{describe(call.node)} would make a constant of {count * dtype.itemsize / 2**30:.1f} "
-            f"GiB; the limit is {FOLD_BYTES >> 30} GiB"
-        )
+    call.emit.reserve(count * dtype.itemsize, f"the constant of {describe(call.node)}")
 
 
 def constant_of_shape(call: Call) -> Value:
