@@ -49,14 +49,14 @@ class Tile:
 
 
 def registers(isa: Isa, block: int, pixels: int, blocks: int, depth: int) -> int:
-    """Vector registers that a tile needs: accumulators, weights, one input and one product.
+    """Vector registers that a tile needs: accumulators, weights, one input, products if unfused.
 
     With a depth of 1, LLVM keeps the inputs that neighbouring taps share: one more a pixel.
     """
     vectors = block // isa.f32_lanes
     fused = isa.vector_bits > 128 or isa.triple.startswith("aarch64")
     shared = pixels if depth == 1 else 0
-    return (pixels + 1) * blocks * vectors + (1 if fused else 2) + shared
+    return (pixels + 1) * blocks * vectors + (1 if fused else 4) + shared
 
 
 @dataclass(frozen=True)

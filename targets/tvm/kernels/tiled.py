@@ -39,19 +39,25 @@ class Point:
 class Layout:
     """How the buffers lie: input channels in blocks of `depth`, physical shapes, row width.
 
-    With `width`, the shape's rows are single pixels of a map that is `width` pixels wide.
+    With `width`, the shape's rows are single pixels of a map that is `width` pixels wide. With
+    `up`, the shape's channel blocks are those of each pixel of an (up x up) square in turn.
     """
 
     depth: int
     data: tuple[int, ...]
     out: tuple[int, ...]
     width: int = 0
+    up: tuple[int, int] = (1, 1)
 
-    def locate(self, y: Expr, x: Expr) -> tuple[Expr, Expr]:
-        """Indices of the pixel that the shape calls (y, x)."""
-        if not self.width:
-            return y, x
-        return tirx.floordiv(y, self.width), tirx.floormod(y, self.width)
+    def place(self, block: Expr, y: Expr, x: Expr) -> tuple[Expr, Expr, Expr]:
+        """Indices in the output of what the shape calls (block, y, x)."""
+        if self.width:
+            y, x = tirx.floordiv(y, self.width), tirx.floormod(y, self.width)
+        if self.up == (1, 1):
+            return block, y, x
+        pixel, (high, wide) = tirx.floordiv(block, self.out[1]), self.up
+        dy, dx = tirx.floordiv(pixel, wide), tirx.floormod(pixel, wide)
+        return tirx.floormod(block, self.out[1]), y * high + dy, x * wide + dx
 
 
 def emit_tiles(
@@ -147,9 +153,9 @@ class _Work:
         acc = Accumulation(self.f, tile, run.taps, y, x, self.reduction).emit()
         for row in range(tile.rows):
             for col in range(tile.cols):
-                at = self.layout.locate(y + row, x + col)
                 for block in range(tile.blocks):
-                    index = (self.reduction.image, self.first_block + block, *at)
+                    at = self.layout.place(self.first_block + block, y + row, x + col)
+                    index = (self.reduction.image, *at)
                     self._store(acc, tile.register(row, col, block), index)
 
     def _store(self, acc: Registers, register: int, at: tuple[Expr, ...]) -> None:

@@ -23,6 +23,7 @@ from codesign.targets.tvm.kernels import (
     conv_generic,
     conv_pointwise,
     conv_stem,
+    conv_upsample,
 )
 from codesign.targets.tvm.kernels.shapes import ConvShape, default_block
 from codesign.targets.tvm.pipeline import register
@@ -65,7 +66,7 @@ def _expected(shape: ConvShape, x: Array, w: Array) -> NDArray[np.float64]:
         return np.asarray(y.numpy())
     conv = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)[axes - 1]
     y = conv(a, b, None, shape.strides, 0, 0, shape.groups, shape.dilations).numpy()
-    grown = np.pad(y, [(0, 0), (0, 0)] + [(0, p) for p in shape.output_pads])
+    grown = np.pad(y, [(0, 0), (0, 0)] + [(0, p) for p in shape.output_pads or [0] * axes])
     crop = tuple(slice(p[0], p[0] + o) for p, o in zip(shape.pads, shape.out_spatial, strict=True))
     return np.asarray(grown[(slice(None), slice(None), *crop)])
 
@@ -180,6 +181,24 @@ def test_generic(shape: ConvShape, data: st.DataObject) -> None:
     point = data.draw(st.sampled_from(conv_generic.space(shape, target)))
     actual, x, w = _run(conv_generic, shape, target, point, identity("float32"))
     _close(actual, _expected(shape, x, w))
+
+
+@settings(deadline=None, max_examples=12)
+@given(data=st.data())
+def test_upsample(data: st.DataObject) -> None:
+    target = data.draw(st.sampled_from(RUNNABLE))
+    size = (data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9)))
+    taps = (data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3)))
+    n, ic, oc = (data.draw(st.integers(1, most)) for most in (2, 40, 40))
+    pads, block = ((0, 0), (0, 0)), max(8, target.f32_lanes)
+    shape = ConvShape(n, ic, oc, size, taps, taps, pads, (1, 1), 1, block, True)
+    points = [
+        conv_upsample.default(shape, target),
+        data.draw(st.sampled_from(conv_upsample.space(shape, target))),
+    ]
+    for point in points:
+        actual, x, w = _run(conv_upsample, shape, target, point, identity("float32"))
+        _close(actual, _expected(shape, x, w))
 
 
 def _square(
