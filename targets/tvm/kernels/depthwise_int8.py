@@ -17,6 +17,7 @@ from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels.int8_dot import has_wide_dot, wide_dot
 from codesign.targets.tvm.kernels.int8_layout import LANES, Plane, Window
+from codesign.targets.tvm.kernels.int8_shuffle import lanes, unpack
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, load, zeros
 
@@ -220,9 +221,9 @@ class _Kernel:
         pixels = [f.let(self._pixels(source, row, x, t), "p", "uint8x64") for t in taps]
         pixels += [pixels[-1]] * (TAPS - len(pixels))
         (a, b), (c, d) = ((pixels[i], pixels[i + 1]) for i in (0, 2))
-        pairs = [(_unpack(a, b, 1, h), _unpack(c, d, 1, h)) for h in (0, 1)]
+        pairs = [(unpack(a, b, 1, h), unpack(c, d, 1, h)) for h in (0, 1)]
         named = [[f.let(v, "q", "uint8x64") for v in pair] for pair in pairs]
-        quads = [_unpack(first, second, 2, h) for first, second in named for h in (0, 1)]
+        quads = [unpack(first, second, 2, h) for first, second in named for h in (0, 1)]
         return [f.let(v, "q", "uint8x64") for v in quads]
 
     def _pixels(self, source: Window, row: int, x: Expr, tap: int) -> Expr:
@@ -240,10 +241,10 @@ class _Kernel:
         """Lane i of sum j becomes lane j of sum i (lanes of 128 bits)."""
         a = [load(total, (0,), LANES) for total in acc]
         halves = [
-            [self.f.let(_lanes(a[i], a[i + 1], pick), "t", "int32x16") for i in (0, 2)]
+            [self.f.let(lanes(a[i], a[i + 1], pick), "t", "int32x16") for i in (0, 2)]
             for pick in ((0, 1, 4, 5), (2, 3, 6, 7))
         ]
-        results = [_lanes(u, v, pick) for u, v in halves for pick in ((0, 2, 4, 6), (1, 3, 5, 7))]
+        results = [lanes(u, v, pick) for u, v in halves for pick in ((0, 2, 4, 6), (1, 3, 5, 7))]
         named = [self.f.let(v, "t", "int32x16") for v in results]
         for total, value in zip(acc, named, strict=True):
             self.f.store(total, value, (0,), LANES)
@@ -251,19 +252,3 @@ class _Kernel:
 
 def _wider(value: Expr) -> Expr:
     return tirx.Cast(f"int32x{LANES}", value)
-
-
-def _lanes(a: Expr, b: Expr, pick: tuple[int, ...]) -> Expr:
-    """Four of the eight 128-bit lanes of two int32x16."""
-    return tirx.Shuffle([a, b], [4 * lane + i for lane in pick for i in range(4)])
-
-
-def _unpack(a: Expr, b: Expr, width: int, high: int) -> Expr:
-    """Interleave elements of `width` bytes of the lower or upper halves of 128-bit lanes."""
-    indices = []
-    for lane in range(SLICES):
-        for element in range(8 // width):
-            first = lane * 16 + high * 8 + element * width
-            indices += [first + i for i in range(width)]
-            indices += [SLICES * LANES + first + i for i in range(width)]
-    return tirx.Shuffle([a, b], indices)

@@ -72,7 +72,7 @@ class Plane:
 
 
 def plane(shape: ConvShape, kernel: str) -> Plane:
-    """`shape` as a Plane; RefusedError for three spatial axes, transposition, negative pads."""
+    """`shape` as a Plane; RefusedError for what the kernels cannot do."""
     require(len(shape.spatial) <= 2 and not shape.transposed, kernel, shape, "1 or 2 axes, forward")
     require(min(min(p) for p in shape.pads) >= 0, kernel, shape, "pads of at least 0")
     require(min(shape.out_spatial) >= 1, kernel, shape, "an output of at least one pixel")
@@ -83,7 +83,10 @@ def plane(shape: ConvShape, kernel: str) -> Plane:
     ]
     sizes = [v for axis in values for v in axis]
     out = (*ones, *shape.out_spatial)
-    return Plane(shape.n, shape.ic, shape.oc, *sizes, *before, *out)
+    p = Plane(shape.n, shape.ic, shape.oc, *sizes, *before, *out)
+    reached = p.ph > p.top and p.pw > p.left
+    require(reached, kernel, shape, "a first window that reaches into the input")
+    return p
 
 
 @dataclass(frozen=True)
@@ -118,16 +121,16 @@ def padded(f: Function, source: Image, p: Plane, depth: int, zero: int, dtype: s
     shape = (p.n, 1, p.ph, p.pw, depth)
     copy = Image(f.scratch("padded", (prod(shape),), dtype), shape, dtype, flat=True)
     rows, columns = min(p.h, p.ph - p.top), min(p.w, p.pw - p.left)
-    with f.parallel(p.n * p.ph, "row") as row:
-        n, y = row // p.ph, row % p.ph
-        inside = tirx.all(y >= p.top, y < p.top + rows)
-        with f.when(inside):
-            _fill(f, copy, (n, y), 0, p.left * depth, zero)
-            _copy(f, copy, source, (n, y, p.left * depth), (n, y - p.top), columns * depth)
-            right = (p.left + columns) * depth
-            _fill(f, copy, (n, y), right, p.pw * depth - right, zero)
-        with f.otherwise():
-            _fill(f, copy, (n, y), 0, p.pw * depth, zero)
+    with f.serial(p.n, "n") as n:
+        _fill(f, copy, (n, 0), 0, p.top * p.pw * depth, zero)
+        below = p.ph - p.top - rows
+        _fill(f, copy, (n, p.top + rows), 0, below * p.pw * depth, zero)
+    with f.parallel(p.n * rows, "row") as row:
+        n, y = row // rows, row % rows
+        _fill(f, copy, (n, p.top + y), 0, p.left * depth, zero)
+        _copy(f, copy, source, (n, p.top + y, p.left * depth), (n, y), columns * depth)
+        right = (p.left + columns) * depth
+        _fill(f, copy, (n, p.top + y), right, p.pw * depth - right, zero)
     return copy
 
 
@@ -163,17 +166,18 @@ def window(
     shape = (1, 1, rows, p.pw, width)
     copy = Image(f.scratch("window", (prod(shape),), source.dtype), shape, source.dtype, flat=True)
     columns = min(p.w, p.pw - p.left)
+    right = (p.left + columns) * width
+    fill = tirx.Broadcast(tirx.const(zero, source.dtype), width)
     with f.serial(rows, "row") as row:
         y = f.let(first + row - p.top)
-        with f.when(tirx.all(y >= 0, y < p.h)):
-            _fill(f, copy, (0, row), 0, p.left * width, zero)
-            with f.serial(columns, "x") as x:
-                codes = load(source.buffer, source.at(n, y, x, channel), width)
-                f.store(copy.buffer, codes, copy.at(0, row, p.left + x, 0), width)
-            right = (p.left + columns) * width
-            _fill(f, copy, (0, row), right, p.pw * width - right, zero)
-        with f.otherwise():
-            _fill(f, copy, (0, row), 0, p.pw * width, zero)
+        inside = f.let(tirx.all(y >= 0, y < p.h), "inside", "bool")
+        clamped = f.let(tirx.max(tirx.min(y, p.h - 1), 0))
+        _fill(f, copy, (0, row), 0, p.left * width, zero)
+        with f.serial(columns, "x") as x:
+            codes = load(source.buffer, source.at(n, clamped, x, channel), width)
+            value = tirx.Select(inside, codes, fill)
+            f.store(copy.buffer, value, copy.at(0, row, p.left + x, 0), width)
+        _fill(f, copy, (0, row), right, p.pw * width - right, zero)
     return Window(copy, 0, 0, 0)
 
 

@@ -76,8 +76,8 @@ class Reduction:
         kh, kw, steps = self.loops
         rows = full.reshape(self.blocks * lanes, kh, kw, -1)[..., : steps * depth]
         rows = np.pad(rows, ((0, 0),) * 3 + ((0, steps * depth - rows.shape[-1]),))
-        words = rows.reshape(self.blocks, lanes, self.steps, depth).transpose(0, 2, 1, 3)
-        words = words.reshape(self.blocks, self.steps, self.dot.width).astype(self.dot.weight)
+        split = rows.reshape(self.blocks, lanes, self.steps, depth).transpose(0, 2, 1, 3)
+        words = split.reshape(self.blocks, self.steps, self.dot.width).astype(self.dot.weight)
         if self.dot.offset:
             start = -self.dot.offset * full.reshape(self.blocks, 1, lanes, -1).sum(-1, np.int32)
             words = np.concatenate([words, start.astype(np.int32).view(np.int8)], 1)

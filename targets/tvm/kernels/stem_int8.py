@@ -80,14 +80,14 @@ def _interleaved(f: Function, r: tile.Reduction, source: Buffer, zero: int) -> I
     fill = tirx.const(zero, dtype)
     with f.serial(_SLACK, "i") as i:
         f.store(image.buffer, fill, (size + i,))
-    with f.parallel(p.n * p.ph, "row") as row:
-        n, y = row // p.ph, row % p.ph
-        with f.when(tirx.all(y >= p.top, y < p.top + rows)):
-            _fill(f, image, (n, y), 0, p.left, fill)
-            _copy(f, image, source, (n, y, y - p.top), p.left, columns)
-            _fill(f, image, (n, y), p.left + columns, p.pw - p.left - columns, fill)
-        with f.otherwise():
-            _fill(f, image, (n, y), 0, p.pw, fill)
+    with f.serial(p.n, "n") as n:
+        _fill(f, image, (n, 0), 0, p.top * p.pw, fill)
+        _fill(f, image, (n, p.top + rows), 0, (p.ph - p.top - rows) * p.pw, fill)
+    with f.parallel(p.n * rows, "row") as row:
+        n, y = row // rows, row % rows
+        _fill(f, image, (n, p.top + y), 0, p.left, fill)
+        _copy(f, image, source, (n, p.top + y, y), p.left, columns)
+        _fill(f, image, (n, p.top + y), p.left + columns, p.pw - p.left - columns, fill)
     return image
 
 

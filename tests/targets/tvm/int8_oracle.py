@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tvm
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from codesign.runtime.amx import enable_amx
@@ -125,4 +126,13 @@ def convolutions(draw: st.DrawFn, most_ic: int = 40, most_oc: int = 70) -> ConvS
     )
     strides = tuple(draw(st.integers(1, 3)) for _ in range(axes))
     ic, oc = draw(st.integers(1, most_ic)), draw(st.integers(1, most_oc))
-    return ConvShape(draw(st.integers(1, 2)), ic, oc, spatial, kernel, strides, pads, dilations)
+    shape = ConvShape(draw(st.integers(1, 2)), ic, oc, spatial, kernel, strides, pads, dilations)
+    assume(all(map(reaches, range(axes), [shape] * axes)))
+    return shape
+
+
+def reaches(axis: int, shape: ConvShape) -> bool:
+    """Whether some window reads the input and not only its padding."""
+    last = (shape.out_spatial[axis] - 1) * shape.strides[axis]
+    reach = (shape.kernel[axis] - 1) * shape.dilations[axis]
+    return last + reach >= shape.pads[axis][0]

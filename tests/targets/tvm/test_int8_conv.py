@@ -74,6 +74,17 @@ def test_groups_are_refused() -> None:
         conv_int8.default(grouped, isa("avx2"))
 
 
+def test_windows_that_see_only_padding_are_refused() -> None:
+    lost = ConvShape(1, 4, 4, (1, 5), (1, 3), (3, 1), ((2, 0), (0, 0)), (1, 1))
+    with pytest.raises(RefusedError, match="reaches into"):
+        conv_int8.default(lost, isa("avx2"))
+
+
+def test_padding_below_alone() -> None:
+    below = ConvShape(1, 1, 1, (1, 1), (1, 1), (1, 1), ((0, 1), (0, 0)), (1, 1))
+    check(conv_int8, below, oracle.runnable()[0])
+
+
 @pytest.mark.parametrize(("machine", "instruction"), [("arm-dot", "sdot"), ("arm", "mla")])
 def test_code_for_arm_uses_its_instructions(machine: str, instruction: str) -> None:
     import tvm
