@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codesign.compiler import compile_model as compile  # noqa: A004
+    from codesign.compiler import estimate_model as estimate
     from codesign.model import load
     from codesign.runtime.artifact import open_artifact as open  # noqa: A004
     from codesign.runtime.compiled import Compiled
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Compiled": ("codesign.runtime.compiled", "Compiled"),
     "compile": ("codesign.compiler", "compile_model"),
+    "estimate": ("codesign.compiler", "estimate_model"),
     "load": ("codesign.model", "load"),
     "open": ("codesign.runtime.artifact", "open_artifact"),
 }
 
-__all__ = ["Compiled", "compile", "load", "open"]
+__all__ = ["Compiled", "compile", "estimate", "load", "open"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,13 +3,15 @@
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from codesign import plugins
+from codesign.analysis.estimate import Estimate
 from codesign.data import Source, load_dataset
-from codesign.errors import UsageError
+from codesign.errors import UnknownNameError, UsageError
 from codesign.ir.program import Program
 from codesign.ir.text import print_program
 from codesign.mapping.target import Target
@@ -19,7 +21,7 @@ from codesign.report import make_report
 from codesign.rewrite.context import Context
 from codesign.rewrite.ledger import Ledger
 from codesign.rewrite.pass_ import Pass
-from codesign.rewrite.pipeline import run_pipeline
+from codesign.rewrite.pipeline import run_pass, run_pipeline
 from codesign.rewrite.recipe import Recipe, Step, parse_passes, resolved
 from codesign.rewrite.recorder import Measure
 from codesign.runtime.built import Built
@@ -30,14 +32,29 @@ from codesign.runtime.manifest import Manifest
 Progress = Callable[[str, float], None]
 Passes = str | Sequence[str | Pass]
 PACKAGES = ("codesign", "apache-tvm", "apache-tvm-ffi", "numpy")
-SIMPLIFY = (
+SIMPLIFY = (  # canonicalize first: it finds composite ops before folding changes their pieces
     "fold-constants",
-    "fold-batch-norm",
     "canonicalize",
+    "fold-batch-norm",
     "common-subexpressions",
     "dead-code",
 )
 SCHEDULE = ("place", "layout")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done: a program, passes, a target, and the context they run in."""
+
+    program: Program
+    target: Target
+    passes: Sequence[Pass]
+    context: Context
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe with every option written out."""
+        return resolved(self.passes, self.target.spec, self.context.seed)
 
 
 def compile_model(
@@ -59,28 +76,87 @@ def compile_model(
     `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
     the ledger shows accuracies. `measure` says which rows of the ledger are timed.
     """
-    started = time.perf_counter()
-    program = load(model)
+    job = prepare(model, target, passes, recipe, calibration, validation, seed, progress)
+    return compile_job(job, measure)
+
+
+def prepare(
+    model: Any,
+    target: str | Target | None = None,
+    passes: Passes | None = None,
+    recipe: str | Path | Recipe | None = None,
+    calibration: Source | None = None,
+    validation: Source | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Job:
+    """Everything that `compile_model` needs, read and checked before any long step."""
     plan = choose_recipe(passes, recipe)
     goal = make_target(target or plan.target or "cpu")
+    steps = make_passes(plan, passes)
+    program = load(model)
     context = Context(
         goal,
         None if calibration is None else load_dataset(calibration, program.graph, "calibration"),
         None if validation is None else load_dataset(validation, program.graph, "validation"),
-        plan.seed or 0 if seed is None else seed,
+        (plan.seed or 0) if seed is None else seed,
     )
     if progress is not None:
         context.progress = progress
-    steps = make_passes(plan, passes)
-    placed, ledger = run_pipeline(program, steps, context, measure)
-    context.progress("building", 1 - 1 / (len(steps) + 1))
-    goal.verify(placed)
-    built = goal.build(placed)
-    written = resolved(steps, goal.spec, context.seed)
-    compiled = finish(placed, goal, built, ledger, written, measure)
+    return Job(program, goal, steps, context)
+
+
+def compile_job(job: Job, measure: Measure = "ends") -> Compiled:
+    """Run the passes of `job` and build what comes out."""
+    started = time.perf_counter()
+    placed, ledger = run_pipeline(job.program, job.passes, job.context, measure)
+    job.context.progress("building", 1 - 1 / (len(job.passes) + 1))
+    job.target.verify(placed)
+    built = job.target.build(placed)
+    compiled = finish(placed, job.target, built, ledger, job.recipe, measure)
     compiled.report["seconds"] = time.perf_counter() - started
-    context.progress("done", 1.0)
+    job.context.progress("done", 1.0)
     return compiled
+
+
+def estimate_model(
+    model: Any,
+    target: str | Target | None = None,
+    passes: Passes | None = None,
+    recipe: str | Path | Recipe | None = None,
+    calibration: Source | None = None,
+    seed: int | None = None,
+) -> Estimate:
+    """What each layer would cost on `target` after the passes; nothing is built or measured."""
+    job = prepare(model, target, passes, recipe, calibration, seed=seed)
+    return job.target.estimate(run_passes(job))
+
+
+def run_passes(job: Job) -> Program:
+    """The program after all passes, verified after each, without a ledger."""
+    program = job.program
+    for step in job.passes:
+        program = run_pass(program, step, job.context)
+    return program
+
+
+def before_schedule(job: Job) -> Program:
+    """The program after the passes that come before the first one that schedules."""
+    program = job.program
+    for step in job.passes:
+        if step.name in SCHEDULE:
+            break
+        program = run_pass(program, step, job.context)
+    return program
+
+
+def check_measure(text: str) -> Measure:
+    """`text` as a choice of what to time; UsageError if it is none."""
+    for choice in get_args(Measure):
+        if choice == text:
+            found: Measure = choice
+            return found
+    raise UnknownNameError("value of --measure", text, get_args(Measure))
 
 
 def make_target(target: str | Target) -> Target:

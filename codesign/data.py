@@ -1,7 +1,7 @@
 """Calibration, validation and input data from .npz files."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +9,34 @@ import numpy as np
 from codesign.errors import DataError, UnknownNameError
 from codesign.ir.graph import Graph
 from codesign.rewrite.context import Dataset
+from codesign.runtime.plan import Port
 
 LABELS = "labels"
 Source = str | Path | Mapping[str, np.ndarray] | Dataset
+Signature = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 
 
-def load_dataset(source: Source, graph: Graph, what: str = "data") -> Dataset:
-    """The samples in `source` for the inputs of `graph`: float arrays [samples, ...] and `labels`.
+def signature_of(inputs: Graph | Sequence[Port]) -> Signature:
+    """Shape and element type of each input, by name."""
+    if isinstance(inputs, Graph):
+        kinds = {name: inputs.types[name] for name in inputs.inputs}
+        return {name: (kind.shape, kind.dtype.numpy) for name, kind in kinds.items()}
+    return {port.name: (port.shape, np.dtype(port.dtype)) for port in inputs}
+
+
+def load_dataset(source: Source, inputs: Graph | Sequence[Port], what: str = "data") -> Dataset:
+    """The samples in `source` for `inputs`: an array [samples, ...] for each, and `labels`.
 
     DataError, naming the file, if it is no .npz of arrays, or if names, shapes, element types or
     numbers of samples do not match.
     """
+    signature = signature_of(inputs)
+    where = f"{what} {source}" if isinstance(source, str | Path) else what
     if isinstance(source, Dataset):
-        dataset, where = source, what
-    else:
-        where = f"{what} {source}" if isinstance(source, str | Path) else what
-        arrays = read_npz(Path(source), what) if isinstance(source, str | Path) else dict(source)
-        labels = arrays.pop(LABELS, None) if LABELS not in graph.inputs else None
-        dataset = Dataset(arrays, labels)
-    return check_dataset(dataset, graph, where)
+        return check_dataset(source, signature, where)
+    arrays = read_npz(Path(source), what) if isinstance(source, str | Path) else dict(source)
+    labels = arrays.pop(LABELS, None) if LABELS not in signature else None
+    return check_dataset(Dataset(arrays, labels), signature, where)
 
 
 def read_npz(path: Path, what: str = "data") -> dict[str, np.ndarray]:
@@ -43,40 +52,44 @@ def read_npz(path: Path, what: str = "data") -> dict[str, np.ndarray]:
         raise DataError(f"{what} {path} is no .npz file of arrays: {error}") from None
 
 
-def check_dataset(dataset: Dataset, graph: Graph, where: str) -> Dataset:
-    """`dataset` in the element types of `graph`, or DataError that starts with `where`."""
+def check_dataset(dataset: Dataset, signature: Signature, where: str) -> Dataset:
+    """`dataset` in the element types of `signature`, or DataError that starts with `where`."""
     for name in dataset.inputs:
-        if name not in graph.inputs:
-            raise DataError(f"{where}: {UnknownNameError('input', name, graph.inputs)}")
-    for name in graph.inputs:
+        if name not in signature:
+            raise DataError(f"{where}: {UnknownNameError('input', name, signature)}")
+    for name in signature:
         if name not in dataset.inputs:
             have = ", ".join(dataset.inputs) or "none"
             raise DataError(f"{where}: input {name!r} is missing; there are arrays {have}")
-    inputs = {name: _checked(dataset.inputs[name], graph, name, where) for name in graph.inputs}
-    checked = Dataset(inputs, _labels(dataset, graph, where))
-    try:
-        checked.check(graph)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from None
-    return checked
+    inputs = {
+        name: _checked(np.asarray(dataset.inputs[name]), name, *signature[name], where)
+        for name in signature
+    }
+    counts = {name: len(array) for name, array in inputs.items()}
+    if len(set(counts.values())) > 1:
+        raise DataError(f"{where}: inputs differ in their numbers of samples: {counts}")
+    return Dataset(inputs, _labels(dataset.labels, next(iter(counts.values()), 0), where))
 
 
-def _checked(array: np.ndarray, graph: Graph, name: str, where: str) -> np.ndarray:
-    want = graph.types[name].dtype.numpy
-    if array.dtype != want and not np.can_cast(array.dtype, want, "same_kind"):
-        raise DataError(f"{where}: array {name!r} is {array.dtype}, the model's input is {want}")
-    if array.ndim == 0:
-        raise DataError(f"{where}: array {name!r} is a single number, not [samples, ...]")
+def _checked(
+    array: np.ndarray, name: str, shape: tuple[int, ...], dtype: np.dtype, where: str
+) -> np.ndarray:
+    if array.dtype != dtype and not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise DataError(f"{where}: array {name!r} is {array.dtype}, the model's input is {dtype}")
+    if array.ndim != len(shape) or array.shape[1:] != shape[1:] or len(array) < shape[0]:
+        raise DataError(
+            f"{where}: array {name!r} has shape {list(array.shape)}, the model's input "
+            f"{list(shape)}; expected [samples, ...] with at least {shape[0] if shape else 1}"
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"{where}: array {name!r} holds values that are not finite")
-    return array.astype(want, copy=False)
+    return array.astype(dtype, copy=False)
 
 
-def _labels(dataset: Dataset, graph: Graph, where: str) -> np.ndarray | None:
-    if dataset.labels is None:
+def _labels(labels: np.ndarray | None, samples: int, where: str) -> np.ndarray | None:
+    if labels is None:
         return None
-    labels = np.asarray(dataset.labels)
-    samples = len(dataset.inputs[graph.inputs[0]])
+    labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != (samples,):
         raise DataError(
             f"{where}: labels are {labels.dtype}{list(labels.shape)}, expected one integer for "

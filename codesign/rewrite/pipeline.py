@@ -28,15 +28,21 @@ def run_pipeline(
     for i, step in enumerate(passes, start=1):
         name = spec.show(step.name, step)
         context.progress(f"{name} [{i}/{len(passes)}]", i / total)
-        context.notes = []
         start = time.perf_counter()
-        after = step.run(program, context)
+        after = run_pass(program, step, context)
         seconds = time.perf_counter() - start
-        verify(after, context, name)
         important = i == len(passes) or _scheduled_anew(program, after)
         rows.append(recorder.row(name, after, seconds, tuple(context.notes), important))
         program = after
     return program, Ledger(tuple(rows))
+
+
+def run_pass(program: Program, step: Pass, context: Context) -> Program:
+    """`program` after one pass, verified; its notes, and no others, are in the context."""
+    context.notes = []
+    after = step.run(program, context)
+    verify(after, context, spec.show(step.name, step))
+    return after
 
 
 def _scheduled_anew(before: Program, after: Program) -> bool:

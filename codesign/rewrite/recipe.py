@@ -9,12 +9,13 @@ passes:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from codesign import spec
 from codesign.errors import UnknownNameError, UsageError
+from codesign.rewrite.pass_ import Pass
 
 KEYS = ("passes", "target", "seed")
 
@@ -88,15 +89,46 @@ def parse_passes(text: str) -> tuple[Step, ...]:
     return tuple(Step(*spec.parse(part)) for part in spec.split(text))
 
 
-def resolved(names: Sequence[object], target: str, seed: int) -> dict[str, Any]:
+def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """`recipe` with `key=value` applied in order: `seed=1`, `target=cpu`, `PASS.OPTION=value`.
+
+    UsageError for what is no assignment or names a key or a pass that the recipe does not have.
+    """
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text!r} is no KEY=VALUE")
+        recipe = _assign(recipe, key.strip(), spec.literal(value.strip()))
+    return recipe
+
+
+def _assign(recipe: Recipe, key: str, value: spec.Option) -> Recipe:
+    if key == "seed" and isinstance(value, int):
+        return replace(recipe, seed=value)
+    if key == "target" and isinstance(value, str):
+        return replace(recipe, target=value)
+    name, dot, option = key.rpartition(".")
+    names = [step.name for step in recipe.steps]
+    if not dot or name not in names:
+        raise UsageError(f"--set: {UnknownNameError('key', key, _settable(names))}")
+    steps = (
+        replace(step, options={**step.options, option: value}) if step.name == name else step
+        for step in recipe.steps
+    )
+    return replace(recipe, steps=tuple(steps))
+
+
+def _settable(names: Sequence[str]) -> list[str]:
+    return ["seed", "target", *(f"{name}.OPTION" for name in names)]
+
+
+def resolved(passes: Sequence[Pass], target: str, seed: int) -> dict[str, Any]:
     """A recipe that repeats a compile, every option of every pass written out."""
-    return {"target": target, "seed": seed, "passes": [_written(step) for step in names]}
+    return {"target": target, "seed": seed, "passes": [_written(step) for step in passes]}
 
 
-def _written(step: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {step.name: {key: _plain(value) for key, value in asdict(step).items()}}
+def _written(step: Pass) -> dict[str, Any]:
+    return {step.name: {f.name: _plain(getattr(step, f.name)) for f in fields(step)}}
 
 
 def _plain(value: Any) -> Any:

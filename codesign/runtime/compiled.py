@@ -102,6 +102,13 @@ class Compiled:
             self.executable.time(warm_up)
             return self.executable.time(repeats)
 
+    def time_steps(self, repeats: int, seed: int = 0) -> list[list[float]]:
+        """Seconds of each step of the plan in each of `repeats` runs on random inputs."""
+        with self._lock:
+            self.executable.bind(random_inputs(self.inputs, seed))
+            self.executable.time(3)
+            return self.executable.time_steps(repeats)
+
     def save(self, folder: str | Path) -> Path:
         """Write the artifact (see `codesign.runtime.artifact.save_artifact`)."""
         from codesign.runtime.artifact import save_artifact

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from codesign.errors import ArtifactError
 
@@ -62,6 +63,23 @@ def _errors(path: Path) -> Iterator[None]:
                 "or choose an output on another disk"
             ) from None
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def write_file(path: Path, fill: Callable[[BinaryIO], None]) -> None:
+    """Let `fill` write a hidden sibling of `path`, which is then renamed to `path`.
+
+    ArtifactError if writing fails; then nothing is left behind.
+    """
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with _errors(path):
+            with made.open("wb") as stream:
+                fill(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:

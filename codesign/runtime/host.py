@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from codesign.runtime.amx import enable_amx
+
 CPUINFO = Path("/proc/cpuinfo")
 _ARCHITECTURES = {"AMD64": "x86_64", "arm64": "aarch64"}
 
@@ -18,9 +20,13 @@ def architecture() -> str:
 
 @cache
 def features() -> frozenset[str]:
-    """CPU features as the kernel of the operating system names them; empty where it does not."""
-    found = _cpuinfo("flags") or _cpuinfo("Features")
-    return frozenset(found.split())
+    """CPU features as the kernel of the operating system names them; empty where it does not.
+
+    AMX is among them only if this process may use it.
+    """
+    found = frozenset((_cpuinfo("flags") or _cpuinfo("Features")).split())
+    amx = frozenset(name for name in found if name.startswith("amx"))
+    return found - amx if amx and not enable_amx() else found
 
 
 def fingerprint() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import ArtifactError
+from codesign.runtime.amx import enable_amx
 
 
 @contextmanager
@@ -27,7 +28,11 @@ def without(module: str) -> Iterator[None]:
 
 @cache
 def load_runtime() -> None:
-    """Make the TVM runtime's symbols visible to libraries that are opened later."""
+    """Make the TVM runtime's symbols visible to libraries that are opened later.
+
+    Asks for AMX tile registers as well, before the runtime starts threads that inherit the answer.
+    """
+    enable_amx()
     with without("torch"):  # which tvm_ffi would load (3 s) if it is installed
         import tvm_ffi  # noqa: F401  (loads libtvm_ffi, which the runtime needs)
 

@@ -24,7 +24,7 @@ def link(unlinked: Path, triple: str) -> Library:
     made = unlinked.with_name(LIBRARY)
     failures = []
     for name, command in linkers(triple):
-        problem = _run([*command, "-shared", "-o", str(made), str(unlinked), "-lm"])
+        problem = _run([*command, "-shared", "-o", str(made), str(unlinked)])
         if problem is None:
             unlinked.unlink()
             return Library(made, name)
@@ -40,9 +40,11 @@ def linkers(triple: str) -> Iterator[tuple[str, Sequence[str]]]:
     names = COMPILERS if machine == architecture() else (f"{machine}-linux-gnu-gcc",)
     for name in names:
         if path := shutil.which(name):
-            yield name, [path]
+            yield name, [path, "-Wl,--no-as-needed", "-lm"]
     if importlib.util.find_spec("ziglang") is not None:
-        zig = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-gnu"]
+        # libc and libm are there when the library is opened; building stubs of them takes a minute
+        target = f"{machine}-linux-gnu"
+        zig = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-nostdlib"]
         yield "ziglang", zig
 
 

@@ -1,0 +1,86 @@
+"""All verbs, and what becomes of errors."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from codesign.cli import (
+    bench,
+    check,
+    compile_,
+    demo,
+    estimate,
+    explain,
+    passes,
+    run_,
+    show,
+    targets,
+)
+from codesign.cli.output import fail, settings
+from codesign.errors import CodesignError
+
+app = typer.Typer(
+    name="codesign",
+    help="Compile a neural network for a machine, and change both sides while doing so.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compile")(compile_.compile_verb)
+app.command("check")(check.check_verb)
+app.command("estimate")(estimate.estimate_verb)
+app.command("run")(run_.run_verb)
+app.command("bench")(bench.bench_verb)
+app.command("show")(show.show_verb)
+app.command("explain")(explain.explain_verb)
+app.command("passes")(passes.passes_verb)
+app.command("targets")(targets.targets_verb)
+app.command("demo")(demo.demo_verb)
+
+INTERRUPTED = 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of the command line `arguments`; errors are told in words."""
+    settings.json = settings.verbose = settings.quiet = False
+    try:
+        app(args=list(arguments))
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    except CodesignError as error:
+        return _told(error, error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was left half written", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed()
+    except Exception as error:  # noqa: BLE001  (the last resort of the program)
+        return _unexpected(error)
+    return 0
+
+
+def _told(error: CodesignError, code: int) -> int:
+    if settings.verbose:
+        traceback.print_exc()
+    fail(error, code)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    """An error that nobody raised on purpose."""
+    if settings.verbose:
+        traceback.print_exc()
+    hint = "" if settings.verbose else "; -v shows where"
+    kind = type(error).__name__
+    fail(CodesignError(f"unexpected {kind}: {error}. This is a defect of codesign{hint}"), 1)
+    return 1
+
+
+def _closed() -> int:
+    """The reader of stdout went away, as `head` does: no error, and nothing more to flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

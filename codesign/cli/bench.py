@@ -1,0 +1,65 @@
+"""`codesign bench`: how long an artifact takes here."""
+
+from typing import Annotated
+
+import typer
+
+from codesign.cli import options
+from codesign.cli.output import console, result, settings
+from codesign.cli.progress import progress
+from codesign.cli.tables import ms, show_table
+
+
+def bench_verb(
+    artifact: options.Artifact,
+    threads: options.Threads = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Time to spend.")] = 2.0,
+    layers: Annotated[bool, typer.Option("--layers", help="Time each layer too.")] = False,
+    seed: options.Seed = None,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Time an artifact on random inputs: median, 10th and 90th percentile in ms."""
+    from codesign.runtime.artifact import open_artifact
+    from codesign.runtime.host import fingerprint
+    from codesign.runtime.timing import percentiles, time_layers, time_runs
+
+    with progress("bench") as report:
+        report("timing", 0.0)
+        compiled = open_artifact(artifact)
+        if threads is not None:
+            compiled.threads = threads
+        runs = time_runs(compiled, seconds, seed or 0)
+        rows = time_layers(compiled, seed or 0) if layers or settings.verbose else []
+    found = {
+        "artifact": str(artifact),
+        "target": compiled.manifest.target,
+        "threads": compiled.threads,
+        "runs": len(runs),
+        "latency_ms": percentiles(runs),
+        "predicted_ms": compiled.report["total"]["latency_ms"],
+        "layers": rows,
+        "machine": fingerprint(),
+    }
+    if settings.json:
+        result(found)
+        return
+    shown = found["latency_ms"]
+    if rows:
+        show_table(
+            compiled.manifest.name,
+            (
+                ("layer", lambda r: f"%{r['name']}"),
+                ("kernel", lambda r: r["kernel"]),
+                ("predicted ms", lambda r: ms(r["predicted_ms"])),
+                ("measured ms", lambda r: ms(r["measured_ms"])),
+            ),
+            rows,
+            left=2,
+        )
+    console().print(
+        f"{artifact}: median {ms(shown['median'])} ms (p10 {ms(shown['p10'])}, p90 "
+        f"{ms(shown['p90'])}) in {len(runs)} runs, {compiled.threads} thread(s); "
+        f"predicted {ms(found['predicted_ms'])} ms"
+    )

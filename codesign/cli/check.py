@@ -1,0 +1,89 @@
+"""`codesign check`: per op, the kernel that takes it or why none does."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from codesign.cli import options
+from codesign.cli.output import console, result, settings
+from codesign.cli.tables import show_table
+from codesign.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    from codesign.mapping.check import Verdict
+
+
+def check_verb(
+    model: options.Model,
+    target: options.TargetSpec = None,
+    recipe: options.Recipe = None,
+    passes: options.Passes = None,
+    assignments: options.Set = None,
+    calibration: options.Calibration = None,
+    input_shape: options.InputShape = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Tell for each op of MODEL which kernel takes it, or why none does and what would help.
+
+    The passes of the recipe run first, so that the verdict is about what would be compiled.
+    """
+    from codesign.cli.request import job
+    from codesign.compiler import before_schedule
+    from codesign.mapping.check import check
+
+    work = job(
+        model,
+        target,
+        recipe,
+        passes,
+        assignments,
+        input_shape,
+        threads,
+        calibration=calibration,
+        seed=seed,
+    )
+    verdicts = check(before_schedule(work), work.target)
+    show_verdicts(verdicts, work.program.graph.name, work.target.spec)
+    if not all(verdict.supported for verdict in verdicts):
+        raise typer.Exit(UnsupportedModelError.exit_code)
+
+
+def show_verdicts(verdicts: "list[Verdict]", name: str, target: str) -> None:
+    """A row an op, then each refusal of what is unsupported."""
+    bad = [verdict for verdict in verdicts if not verdict.supported]
+    if settings.json:
+        ops = [verdict.json() for verdict in verdicts]
+        result({"model": name, "target": target, "supported": not bad, "ops": ops})
+        return
+    if settings.verbose or not bad:
+        show_table(
+            f"{name} on {target}",
+            (
+                ("op", lambda v: f"%{v.node}"),
+                ("kind", lambda v: v.kind),
+                ("kernel", lambda v: v.kernel or "none"),
+                ("fused into", lambda v: f"%{v.group}" if v.group != v.node else ""),
+            ),
+            verdicts,
+            left=4,
+        )
+    out = console()
+    for verdict in verdicts:
+        if settings.verbose or not verdict.supported:
+            show_refusals(verdict)
+    out.print(f"{len(verdicts) - len(bad)} of {len(verdicts)} ops have a kernel on {target}")
+
+
+def show_refusals(verdict: "Verdict") -> None:
+    """Each kernel's refusal of an op, and its remedy."""
+    out = console()
+    if not verdict.supported:
+        out.print(f"unsupported: {verdict.kind} %{verdict.node}", markup=False)
+        if not verdict.refusals:
+            out.print(f"  no kernel starts with {verdict.kind}", markup=False)
+    for kernel, refusal in verdict.refusals.items():
+        out.print(f"  %{verdict.node}: {kernel}: {refusal}", markup=False)

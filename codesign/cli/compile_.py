@@ -1,0 +1,100 @@
+"""`codesign compile`: a model to an artifact."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codesign.cli import options
+from codesign.cli.output import result, say, settings
+from codesign.cli.progress import progress
+
+if TYPE_CHECKING:
+    from codesign.compiler import Job
+    from codesign.runtime.compiled import Compiled
+
+
+def compile_verb(
+    model: options.Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    target: options.TargetSpec = None,
+    recipe: options.Recipe = None,
+    passes: options.Passes = None,
+    assignments: options.Set = None,
+    calibration: options.Calibration = None,
+    validation: options.Validation = None,
+    input_shape: options.InputShape = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    measure: Annotated[
+        str, typer.Option(help="Rows of the ledger to time: none, ends or all.")
+    ] = "ends",
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compile MODEL for a target and write the artifact to a folder."""
+    from codesign.cli.request import check_output, job
+    from codesign.compiler import check_measure, compile_job
+
+    check_output(output)
+    how = check_measure(measure)
+    with progress("compile") as report:
+        report(f"loading {model}", 0.0)
+        work = job(
+            model,
+            target,
+            recipe,
+            passes,
+            assignments,
+            input_shape,
+            threads,
+            calibration=calibration,
+            validation=validation,
+            seed=seed,
+            progress=report,
+        )
+        if dry_run:
+            compiled = None
+        else:
+            compiled = compile_job(work, how)
+            compiled.save(output)
+    if compiled is None:
+        show_plan(work, output)
+    else:
+        show_compiled(compiled, output)
+
+
+def show_plan(work: "Job", output: Path) -> None:
+    """What would be done: the recipe with every option."""
+    if settings.json:
+        result({"output": str(output), "recipe": work.recipe})
+        return
+    import yaml
+
+    say(f"would compile {work.program.graph.name} and write {output} with this recipe:")
+    typer.echo(yaml.safe_dump(work.recipe, sort_keys=False).rstrip())
+
+
+def show_compiled(compiled: "Compiled", output: Path) -> None:
+    """The ledger and where everything is."""
+    if settings.json:
+        result({"output": str(output), **compiled.report})
+        return
+    from codesign.cli.ledger import show_ledger
+
+    report = compiled.report
+    show_ledger(report["ledger"], f"{report['name']} on {report['target']}")
+    say(summary(report, output))
+
+
+def summary(report: dict[str, Any], output: Path) -> str:
+    """One line: where, how large, how long, how linked."""
+    from codesign.cli.tables import size
+
+    total = sum(entry.stat().st_size for entry in output.iterdir())
+    return (
+        f"wrote {output} ({size(total)}) in {report['seconds']:.1f} s; "
+        f"linked with {report['build']['linked_with']}"
+    )

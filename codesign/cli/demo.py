@@ -1,0 +1,5 @@
+"""`codesign demo`."""
+
+
+def demo_verb() -> None:
+    """x."""

@@ -1,0 +1,73 @@
+"""`codesign estimate`: what each layer would cost, without building anything."""
+
+from typing import TYPE_CHECKING
+
+from codesign.cli import options
+from codesign.cli.output import console, result, settings
+from codesign.cli.progress import progress
+from codesign.cli.tables import count, ms, percent, show_table, size
+
+if TYPE_CHECKING:
+    from codesign.analysis.estimate import Estimate
+
+
+def estimate_verb(
+    model: options.Model,
+    target: options.TargetSpec = None,
+    recipe: options.Recipe = None,
+    passes: options.Passes = None,
+    assignments: options.Set = None,
+    calibration: options.Calibration = None,
+    input_shape: options.InputShape = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Estimate cycles, latency, energy, utilization and traffic of each layer on a target."""
+    from codesign.cli.request import job
+    from codesign.compiler import run_passes
+
+    with progress("estimate") as report:
+        report(f"loading {model}", 0.0)
+        work = job(
+            model,
+            target,
+            recipe,
+            passes,
+            assignments,
+            input_shape,
+            threads,
+            calibration=calibration,
+            seed=seed,
+            progress=report,
+        )
+        estimate = work.target.estimate(run_passes(work))
+    if settings.json:
+        head = {"model": work.program.graph.name, "target": work.target.spec}
+        result({**head, **estimate.json()})
+    else:
+        show_estimate(estimate, f"{work.program.graph.name} on {work.target.spec}")
+
+
+def show_estimate(estimate: "Estimate", title: str) -> None:
+    """A row a layer, and the sum."""
+    show_table(
+        title,
+        (
+            ("layer", lambda x: f"%{x.name}"),
+            ("op", lambda x: x.op),
+            ("kernel", lambda x: x.kernel),
+            ("bound", lambda x: x.bound),
+            ("MACs", lambda x: count(x.macs)),
+            ("cycles", lambda x: count(x.cycles)),
+            ("ms", lambda x: ms(x.latency_ms)),
+            ("uJ", lambda x: count(x.energy_uj)),
+            ("utilization", lambda x: percent(x.utilization)),
+            ("traffic", lambda x: ", ".join(f"{k} {size(v)}" for k, v in x.traffic_bytes.items())),
+        ),
+        estimate.layers,
+        left=4,
+    )
+    console().print(f"total: {ms(estimate.latency_ms)} ms, {count(estimate.macs)} MACs")

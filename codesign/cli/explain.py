@@ -1,0 +1,114 @@
+"""`codesign explain`: what was decided for each layer of an artifact, and why."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from codesign.cli import options
+from codesign.cli.output import console, result, settings
+from codesign.cli.tables import count, ms, percent, show_table, size
+from codesign.errors import UnknownNameError
+
+Layer = Mapping[str, Any]
+
+
+def explain_verb(
+    artifact: options.Artifact,
+    layer: Annotated[str | None, typer.Argument(metavar="[LAYER]", help="One layer.")] = None,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Tell kernel, schedule, predicted and measured time, alternatives and the passes' notes."""
+    from codesign.runtime.artifact import open_artifact
+
+    report = open_artifact(artifact, run=False).report
+    layers = {entry["name"]: entry for entry in report["layers"]}
+    if layer is None:
+        if settings.json:
+            result({key: report[key] for key in ("name", "target", "total", "layers", "build")})
+        else:
+            show_layers(report)
+        return
+    found = find(layer.removeprefix("%"), layers)
+    if settings.json:
+        result(dict(found))
+    else:
+        show_layer(found)
+
+
+def find(name: str, layers: Mapping[str, Layer]) -> Layer:
+    """The layer of that name, or the one into which the node of that name was fused."""
+    for entry in layers.values():
+        if name == entry["name"] or name in entry["nodes"]:
+            return entry
+    raise UnknownNameError("layer", name, layers)
+
+
+def show_layers(report: Mapping[str, Any]) -> None:
+    """A row a layer."""
+    total = report["total"]["measured_ms"] or report["total"]["latency_ms"]
+    show_table(
+        f"{report['name']} on {report['target']}",
+        (
+            ("layer", lambda x: f"%{x['name']}"),
+            ("op", lambda x: x["op"] + (f" +{len(x['nodes']) - 1}" if x["nodes"][1:] else "")),
+            ("kernel", lambda x: x["kernel"]),
+            ("bound", lambda x: x["bound"]),
+            ("MACs", lambda x: count(x["macs"] or None)),
+            ("predicted ms", lambda x: ms(x["latency_ms"])),
+            ("measured ms", lambda x: ms(x["measured_ms"])),
+            ("share", lambda x: percent(share(x, total))),
+            ("notes", lambda x: str(len(x["notes"]) or "")),
+        ),
+        report["layers"],
+        left=4,
+    )
+    out = console()
+    measured = report["total"]["measured_ms"]
+    out.print(
+        f"total: predicted {ms(report['total']['latency_ms'])} ms"
+        + (f", measured {ms(measured)} ms" if measured is not None else "")
+    )
+    out.print(f"linked with {report['build']['linked_with']}", markup=False)
+
+
+def share(layer: Layer, total: float) -> float | None:
+    """The layer's part of the whole time."""
+    took = layer["latency_ms"] if layer["measured_ms"] is None else layer["measured_ms"]
+    return float(took) / total if total else None
+
+
+def show_layer(layer: Layer) -> None:
+    """Everything that is known about one layer."""
+    out = console()
+
+    def line(what: str, text: object) -> None:
+        out.print(f"  {what:<12} {text}", markup=False)
+
+    out.print(f"%{layer['name']} ({layer['op']}, output {layer['shape']})", markup=False)
+    line("nodes", ", ".join(f"%{name}" for name in layer["nodes"]))
+    line("kernel", layer["kernel"])
+    if layer["schedule"]:
+        line("schedule", ", ".join(f"{k}={v}" for k, v in layer["schedule"].items()))
+    line("predicted", f"{ms(layer['latency_ms'])} ms, {percent(layer['utilization'])} of peak")
+    if layer["measured_ms"] is not None:
+        line("measured", f"{ms(layer['measured_ms'])} ms")
+    line("bound", layer["bound"])
+    line("work", f"{count(layer['macs'])} MACs")
+    for level, moved in layer["traffic_bytes"].items():
+        line("traffic", f"{level} {size(moved)}")
+    for kernel, other in layer["alternatives"].items():
+        line("instead", f"{kernel}: {alternative(other)}")
+    for note in layer["notes"]:
+        line("note", f"{note['pass']}: {'' if note['done'] else 'not done: '}{note['text']}")
+
+
+def alternative(other: Mapping[str, Any]) -> str:
+    """What another kernel would cost, or why it does not take the layer."""
+    refusal = other.get("refusal")
+    if refusal is None:
+        return f"predicted {ms(other['latency_ms'])} ms"
+    remedy = f"; {refusal['remedy']}" if refusal["remedy"] else ""
+    return f"refuses: {refusal['demand']}, but {refusal['bound']}{remedy}"

@@ -1,0 +1,48 @@
+"""The ledger as a table, and the decisions that go with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codesign.cli.output import console, settings
+from codesign.cli.tables import count, decibel, ms, percent, show_table, size
+
+Row = Mapping[str, Any]
+SHOWN = 12  # decisions that were not taken, without --verbose
+
+
+def show_ledger(rows: Sequence[Row], title: str = "Ledger") -> None:
+    """What each pass changed: size, operations, predicted and measured time, accuracy."""
+    show_table(
+        title,
+        (
+            ("pass", lambda r: str(r["step"])),
+            ("parameters", lambda r: count(r["parameters"])),
+            ("stored", lambda r: size(r["stored_bytes"])),
+            ("entropy", lambda r: size(r["entropy_bytes"])),
+            ("MACs", lambda r: count(r["macs"])),
+            ("bit ops", lambda r: count(r["bit_operations"])),
+            ("predicted ms", lambda r: ms(r["estimated_ms"])),
+            ("measured ms", lambda r: ms(r["measured_ms"])),
+            ("energy uJ", lambda r: count(r["energy_uj"])),
+            ("accuracy", lambda r: percent(r["accuracy"])),
+            ("SNR", lambda r: decibel(r["snr_db"])),
+            ("s", lambda r: f"{r['seconds']:.2f}" if r["step"] != "input" else ""),
+        ),
+        rows,
+    )
+    for row in rows:
+        if row["remark"]:
+            console().print(f"{row['step']}: {row['remark']}", markup=False)
+    show_notes(rows)
+
+
+def show_notes(rows: Sequence[Row]) -> None:
+    """What passes left alone and why; with --verbose also what they did."""
+    notes = [(row["step"], note) for row in rows for note in row["notes"]]
+    left = [(step, note) for step, note in notes if not note["done"]]
+    shown = notes if settings.verbose else left[:SHOWN]
+    for step, note in shown:
+        mark = "" if note["done"] else "not done: "
+        console().print(f"  {step}: %{note['layer']}: {mark}{note['text']}", markup=False)
+    if len(left) > len(shown) and not settings.verbose:
+        console().print(f"  ... and {len(left) - SHOWN} more that were not done (-v shows all)")

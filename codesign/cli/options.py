@@ -1,0 +1,71 @@
+"""The options that verbs share."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from codesign.cli.output import settings
+
+
+def _store(name: str) -> Any:
+    """A callback that keeps the value of an option in the settings."""
+
+    def keep(value: bool) -> bool:
+        setattr(settings, name, value)
+        return value
+
+    return keep
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", callback=_store("json"), help="One JSON object on stdout, no more."),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", callback=_store("verbose"), help="More detail; tracebacks."),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_store("quiet"), help="No progress, no remarks.")
+]
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="An .onnx or .pt2 file, or package.module:function."),
+]
+Artifact = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder that `codesign compile` wrote.")
+]
+TargetSpec = Annotated[
+    str | None,
+    typer.Option("--target", metavar="T", help="The machine, such as cpu or cpu{threads=2}."),
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option("--recipe", "--config", metavar="FILE", help="A recipe's file or its name."),
+]
+Passes = Annotated[
+    str | None,
+    typer.Option("--passes", metavar="LIST", help='Passes in order: "a{x=1},b".'),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe: seed=1, PASS.OPTION=value."
+    ),
+]
+InputShape = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape", metavar="NAME=1,3,224,224", help="Bind or change an input's shape."
+    ),
+]
+Calibration = Annotated[
+    Path | None, typer.Option(metavar="C.npz", help="Inputs to calibrate on, keyed by name.")
+]
+Validation = Annotated[
+    Path | None, typer.Option(metavar="V.npz", help="Inputs to score on, and `labels`.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a run.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]

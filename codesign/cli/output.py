@@ -1,0 +1,57 @@
+"""What verbs print: results on stdout, everything else on stderr."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass
+class Settings:
+    """The options that every verb has."""
+
+    json: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+
+settings = Settings()
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr; not with --quiet."""
+    if not settings.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def result(data: dict[str, Any]) -> None:
+    """The one JSON object of a verb that was asked for --json."""
+    print(json.dumps(data, indent=1, default=_plain))
+
+
+def _plain(value: object) -> object:
+    """Numbers of numpy as those of Python."""
+    item = getattr(value, "item", None)
+    if item is None:
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return item()
+
+
+def console() -> "Console":
+    """Where tables go: stdout, as wide as it needs where that is no terminal."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, width=200, no_color=True)
+
+
+def fail(error: BaseException, code: int) -> None:
+    """Tell what went wrong: on stderr, and as the JSON object where one was asked for."""
+    text = str(error) or type(error).__name__
+    if settings.json:
+        result({"error": {"kind": type(error).__name__, "message": text, "exit_code": code}})
+    print(f"error: {text}", file=sys.stderr)

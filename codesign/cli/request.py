@@ -1,0 +1,84 @@
+"""From the options of the command line to what the compiler takes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codesign.errors import UsageError
+
+if TYPE_CHECKING:
+    from codesign.compiler import Job
+    from codesign.ir.program import Program
+    from codesign.mapping.target import Target
+    from codesign.rewrite.recipe import Recipe
+
+
+def parse_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """`name=1,3,224,224` as shapes by name; UsageError for anything else."""
+    found = {}
+    for text in texts or ():
+        name, equals, extents = text.rpartition("=")
+        try:
+            shape = tuple(int(extent) for extent in extents.replace("x", ",").split(","))
+        except ValueError:
+            shape = ()
+        if not equals or not shape or min(shape) < 1:
+            raise UsageError(f"--input-shape {text!r} is no NAME=1,3,224,224")
+        found[name] = shape
+    return found
+
+
+def load_model(model: str, input_shape: Sequence[str] | None) -> "Program":
+    """The program in MODEL."""
+    from codesign.model import load
+
+    return load(model, input_shapes=parse_shapes(input_shape) or None)
+
+
+def choose(
+    recipe: str | None, passes: str | None, assignments: Sequence[str] | None, default: str
+) -> "Recipe":
+    """The recipe that --recipe, --passes and --set describe, else the one called `default`."""
+    from codesign.recipes import find_recipe
+    from codesign.rewrite.recipe import Recipe, override, parse_passes
+
+    if recipe is not None and passes is not None:
+        raise UsageError("both --recipe and --passes are given; give one of them")
+    listed = None if passes is None else Recipe(parse_passes(passes))
+    return override(listed or find_recipe(recipe or default), assignments or ())
+
+
+def make_target(spec: str | None, recipe: "Recipe", threads: int | None) -> "Target":
+    """The target named by --target, else by the recipe, else the CPU; with --threads."""
+    from codesign import plugins
+
+    options = {} if threads is None else {"threads": threads}
+    found: Target = plugins.make("target", spec or recipe.target or "cpu", options)
+    return found
+
+
+def job(
+    model: str,
+    target: str | None,
+    recipe: str | None,
+    passes: str | None,
+    assignments: Sequence[str] | None,
+    input_shape: Sequence[str] | None,
+    threads: int | None = None,
+    **data: Any,
+) -> "Job":
+    """Everything read and checked: recipe and target first, which take no time."""
+    from codesign.compiler import make_passes, prepare
+
+    chosen = choose(recipe, passes, assignments, "default")
+    goal = make_target(target, chosen, threads)
+    make_passes(chosen)
+    return prepare(load_model(model, input_shape), goal, recipe=chosen, **data)
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that could not be written, before the work is done."""
+    from codesign.runtime.artifact import NAMES
+    from codesign.runtime.folder import check_replaceable
+
+    check_replaceable(path, NAMES)
