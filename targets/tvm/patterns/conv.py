@@ -11,13 +11,14 @@ from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import Chain, Value, refuse_chain
 from codesign.targets.tvm.emitted import Emitted
-from codesign.targets.tvm.kernel import CpuKernel, from_point, padded, to_point
+from codesign.targets.tvm.kernel import CpuKernel, default_point, from_point, padded, to_point
 from codesign.targets.tvm.kernels import (
     conv_depthwise,
     conv_direct,
     conv_generic,
     conv_pointwise,
     conv_stem,
+    conv_upsample,
 )
 from codesign.targets.tvm.kernels.shapes import ConvShape, default_block
 
@@ -100,7 +101,7 @@ class ConvKernel(CpuKernel):
         return demand
 
     def default(self, group: Group) -> Point:
-        return to_point(self.module.default(self.shape(group), self.isa))
+        return default_point(self.module, self.shape(group), self.isa)
 
     def space(self, group: Group) -> list[Point]:
         return [to_point(point) for point in self.module.space(self.shape(group), self.isa)]
@@ -151,6 +152,15 @@ class ConvStem(ConvKernel):
     name: ClassVar[str] = "conv-stem"
     module: ClassVar[ModuleType] = conv_stem
     plain_input: ClassVar[bool] = True
+    efficiency: ClassVar[float] = 0.6
+
+
+class ConvUpsample(ConvKernel):
+    """A transposed convolution whose squares do not overlap, as a pointwise one."""
+
+    name: ClassVar[str] = "conv-upsample"
+    anchors: ClassVar[frozenset[str]] = frozenset({"conv_transpose"})
+    module: ClassVar[ModuleType] = conv_upsample
     efficiency: ClassVar[float] = 0.6
 
 

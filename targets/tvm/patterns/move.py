@@ -181,7 +181,7 @@ def _depth_to_space(op: DepthToSpace, boxes: Boxes) -> None:
     b, out = op.block, boxes.result()
     depth = c // b**2
     plane = h * w
-    by, bx, channel = (b, 1, b**2) if op.mode == "DCR" else (b, 1, b**2)
+    by, bx, channel = b, 1, b**2
     if op.mode == "DCR":
         steps = (c * plane, plane, w, b * depth * plane, 1, depth * plane)
     else:

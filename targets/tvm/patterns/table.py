@@ -7,6 +7,7 @@ from codesign.targets.tvm.patterns.conv import (
     ConvGeneric,
     ConvPointwise,
     ConvStem,
+    ConvUpsample,
 )
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
@@ -21,6 +22,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     ConvDepthwise,
     ConvStem,
     ConvDirect,
+    ConvUpsample,
     ConvGeneric,
     DepthwiseInt8,
     ConvInt8,

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign.ir.ops.activation import Relu
 from codesign.ir.ops.convolution import Conv, ConvTranspose
 from codesign.ir.ops.gather import Embedding, Gather
 from codesign.ir.ops.join import Concat, Pad, Slice, Split, Tile
@@ -37,7 +38,7 @@ def test_copies_of_plain_tensors(isa: str) -> None:
     net.returns(net.op(Expand((4, 3, 5, 20)), net.normal(3, 1, 20)), 0.0)
     for mode in ("DCR", "CRD"):
         net.returns(net.op(DepthToSpace(2, mode), net.normal(2, 12, 3, 5)), 0.0)
-    net.returns(net.op(SpaceToDepth(3), x if False else net.normal(2, 2, 6, 9)), 0.0)
+    net.returns(net.op(SpaceToDepth(3), net.normal(2, 2, 6, 9)), 0.0)
     net.returns(net.op(Transpose(()), net.normal()), 0.0)
     truth = net.given(net.random.integers(0, 2, (3, 70)).astype(bool))
     net.returns(net.op(Transpose((1, 0)), truth))
@@ -82,6 +83,8 @@ def test_convolutions_of_any_kind_in_the_plain_layout() -> None:
     net.returns(net.op(odd, x, net.weight(6, 4, 3, 2)), 1e-5)
     volume = Conv((1, 1, 2), ((1, 1),) * 3, (1, 1, 1), groups=2)
     net.returns(net.op(volume, net.normal(1, 4, 5, 6, 7), net.weight(6, 2, 3, 3, 3)), 1e-5)
+    squares = net.op(ConvTranspose((2, 2)), net.normal(1, 16, 5, 7), net.weight(16, 24, 2, 2))
+    net.returns(net.op(Relu(), squares), 1e-5)
     bias = net.normal(5)
     net.returns(net.op(Conv(), x, net.weight(5, 6, 3, 3), bias), 1e-5)
     net.check()
