@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
@@ -55,6 +55,12 @@ class Job:
     def recipe(self) -> dict[str, Any]:
         """The recipe with every option written out."""
         return resolved(self.passes, self.target.spec, self.context.seed)
+
+    def unscheduled(self) -> "Job":
+        """This job up to the first pass that schedules."""
+        names = [step.name for step in self.passes]
+        stop = next((i for i, name in enumerate(names) if name in SCHEDULE), len(names))
+        return replace(self, passes=self.passes[:stop])
 
 
 def compile_model(
@@ -136,16 +142,6 @@ def run_passes(job: Job) -> Program:
     """The program after all passes, verified after each, without a ledger."""
     program = job.program
     for step in job.passes:
-        program = run_pass(program, step, job.context)
-    return program
-
-
-def before_schedule(job: Job) -> Program:
-    """The program after the passes that come before the first one that schedules."""
-    program = job.program
-    for step in job.passes:
-        if step.name in SCHEDULE:
-            break
         program = run_pass(program, step, job.context)
     return program
 

@@ -92,8 +92,10 @@ class _Functions:
         """One library of all functions."""
         import tvm
 
-        module = tvm.IRModule(self.functions)
-        return tvm.compile(module, target=tvm.target.Target(target.instructions.tvm_target))
+        from codesign.targets.tvm.pipeline import register
+
+        machine = tvm.target.Target(target.instructions.tvm_target)
+        return tvm.compile(tvm.IRModule(self.functions), machine, tir_pipeline=register())
 
 
 Emission = tuple[str, str | None, Emitted]

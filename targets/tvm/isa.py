@@ -19,7 +19,7 @@ class Isa:
     `dot` names the 8-bit integer dot product: `vnni` (u8 x s8, 4 deep), `sdot` (s8 x s8, 4 deep),
     `amx` (VNNI plus 16x64-byte tiles), `none` (widen to 16 bits and multiply-add).
     `requires` are the CPU features (as spelled in /proc/cpuinfo) without which code built for it
-    must not be opened.
+    must not be opened. An empty `triple` is the machine that compiles.
     """
 
     name: str
@@ -39,7 +39,9 @@ class Isa:
     @property
     def tvm_target(self) -> dict[str, object]:
         """The TVM target of this instruction set as the JSON object that TVM takes."""
-        target: dict[str, object] = {"kind": "llvm", "mtriple": self.triple, "mcpu": self.mcpu}
+        target: dict[str, object] = {"kind": "llvm"}
+        if self.triple:
+            target |= {"mtriple": self.triple, "mcpu": self.mcpu}
         if self.mattr:
             target["mattr"] = list(self.mattr)
         return target
@@ -70,6 +72,7 @@ ISAS: dict[str, Isa] = {
         Isa("x86", _X86, "x86-64-v2", (), 128, 16, "none", ("sse4_2", "ssse3")),
         Isa("arm-dot", _ARM, "neoverse-n1", ("+dotprod",), 128, 32, "sdot", ("asimd", "asimddp")),
         Isa("arm", _ARM, "generic", ("+neon",), 128, 32, "none", ("asimd",)),
+        Isa("generic", "", "", (), 128, 16, "none", ()),
     )
 }
 

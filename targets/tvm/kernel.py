@@ -2,6 +2,8 @@
 
 from abc import abstractmethod
 from dataclasses import asdict
+from functools import cache
+from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
 from codesign.analysis.estimate import LayerCost
@@ -48,6 +50,12 @@ class CpuKernel(Kernel):
 def padded(extent: int, multiple: int) -> float:
     """How much larger `extent` gets when it is rounded up to a multiple."""
     return -(-extent // multiple) * multiple / extent
+
+
+@cache
+def default_point(module: ModuleType, shape: Any, isa: Isa) -> Point:
+    """The schedule that a kernel's `module` takes for `shape` without tuning."""
+    return to_point(module.default(shape, isa))
 
 
 def to_point(schedule: Any) -> Point:

@@ -11,7 +11,7 @@ from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import refuse_chain
 from codesign.targets.tvm.contraction import finish, refuse_integer, weight_codes
 from codesign.targets.tvm.emitted import Emitted
-from codesign.targets.tvm.kernel import CpuKernel, from_point, padded, to_point
+from codesign.targets.tvm.kernel import CpuKernel, default_point, from_point, padded, to_point
 from codesign.targets.tvm.kernels import conv_int8, depthwise_int8, stem_int8
 from codesign.targets.tvm.kernels.int8_layout import channels
 from codesign.targets.tvm.kernels.shapes import ConvShape
@@ -46,7 +46,7 @@ class Int8Kernel(CpuKernel):
         return demand
 
     def default(self, group: Group) -> Point:
-        return to_point(self.module.default(conv_shape(group, 16), self.isa))
+        return default_point(self.module, conv_shape(group, 16), self.isa)
 
     def space(self, group: Group) -> list[Point]:
         return [to_point(p) for p in self.module.space(conv_shape(group, 16), self.isa)]

@@ -18,7 +18,7 @@ from codesign.targets.tvm.chain import refuse_chain
 from codesign.targets.tvm.contraction import clamp_bounds, finish, refuse_integer, weight_codes
 from codesign.targets.tvm.emitted import Argument, Emitted
 from codesign.targets.tvm.epilogue import Epilogue
-from codesign.targets.tvm.kernel import CpuKernel, from_point, padded, to_point
+from codesign.targets.tvm.kernel import CpuKernel, default_point, from_point, padded, to_point
 from codesign.targets.tvm.kernels import add_int8, matmul_int8, pool_int8
 from codesign.targets.tvm.kernels.elementwise import unravel
 from codesign.targets.tvm.kernels.int8_layout import channels
@@ -69,7 +69,7 @@ class LinearInt8(CpuKernel):
         return padded(self.shape(group).n, 16) * padded(self.shape(group).k, 16)
 
     def default(self, group: Group) -> Point:
-        return to_point(matmul_int8.default(self.shape(group), self.isa))
+        return default_point(matmul_int8, self.shape(group), self.isa)
 
     def space(self, group: Group) -> list[Point]:
         return [to_point(p) for p in matmul_int8.space(self.shape(group), self.isa)]
