@@ -15,6 +15,7 @@ result lies in the upper half already and one blend joins both.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr, Operand
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.tir import llvm, load
 
-Ints = npt.NDArray[np.signedinteger[npt.NBitBase]]
+Ints = npt.NDArray[Any] | np.signedinteger[Any] | int
 LANES = 16  # channels that the vector form takes at once
 _MOST_SHIFT = 53  # up to here the folded addend fits in 64 bits
 
@@ -67,7 +68,9 @@ class Requantization:
     constants: dict[str, npt.NDArray[np.int64]]
 
 
-def multiplier_and_shift(ratio: npt.ArrayLike) -> tuple[Ints, Ints]:
+def multiplier_and_shift(
+    ratio: npt.ArrayLike,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The (m, s) with m / 2^s nearest to `ratio` (> 0, < 2^30) among 2^30 <= m < 2^31.
 
     Ratios below 2^-22 get fewer bits of m, so that s stays at 53 or less.

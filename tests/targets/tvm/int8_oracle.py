@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from codesign.targets.tvm.kernels import int8_layout as layout
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.requantize import Scaling
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 @cache
@@ -102,7 +103,8 @@ def rescale(acc: npt.NDArray[np.int64], scaling: Scaling, other: Array | int = 0
         for v in (scaling.bias, scaling.multiplier, scaling.shift)
     )
     shifted = ((acc + bias) * m + other + (np.int64(1) << (s - 1))) >> s
-    return np.clip(shifted + scaling.zero, scaling.low, scaling.high).astype(scaling.dtype)
+    clipped: Array = np.clip(shifted + scaling.zero, scaling.low, scaling.high)
+    return clipped.astype(scaling.dtype)
 
 
 def scalings(random: np.random.Generator, channels: int, reach: float) -> Scaling:

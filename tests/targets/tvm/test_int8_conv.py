@@ -1,5 +1,7 @@
 """8-bit convolutions against sums in numpy, bit for bit."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from codesign.errors import RefusedError
 from codesign.targets.tvm.isa import isa
 from codesign.targets.tvm.kernels import conv_int8, int8_layout, stem_int8
+from codesign.targets.tvm.kernels.int8_tile import Point
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.requantize import requantize
 from tests.targets.tvm import int8_oracle as oracle
@@ -16,7 +19,16 @@ POINTWISE = ConvShape(1, 19, 33, (5, 7), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1
 THREE = ConvShape(2, 20, 40, (9, 11), (3, 3), (2, 1), ((1, 1), (1, 2)), (1, 1))
 
 
-def check(kernel, shape, machine, zero=0, extreme=False, seed=0, point=None):  # type: ignore[no-untyped-def]
+def check(
+    kernel: ModuleType,
+    shape: ConvShape,
+    machine: str,
+    zero: int = 0,
+    extreme: bool = False,
+    seed: int = 0,
+    point: Point | None = None,
+) -> None:
+    """Run a kernel on random or extreme numbers and compare every code."""
     random, target = np.random.default_rng(seed), isa(machine)
     q = oracle.codes(random, (shape.n, shape.ic, *shape.spatial), extreme)
     w = oracle.weights(random, shape.weight, extreme)
