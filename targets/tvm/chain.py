@@ -134,6 +134,20 @@ class Chain:
         slot = self._slot(name, physical_shape(kind), physical_dtype(kind), shape, False)
         return lambda env: load(env.buffers[slot], (self._converted(env.index, laid)[axis],))
 
+    def operand_slot(self, name: str) -> int:
+        """An operand that is loaded at an index of the caller's making; every axis is walked."""
+        const, kind = self.group.graph.constants.get(name), self.group.type(name)
+        whole = (2,) * self.out.rank
+        if const is None:
+            return self._slot(name, physical_shape(kind), physical_dtype(kind), whole, False)
+        array = np.ascontiguousarray(const.array).reshape(kind.shape or (1,))
+        return self._slot(array, array.shape, array.dtype.name, whole, False)
+
+    def table(self, array: np.ndarray, axis: int) -> int:
+        """A constant [extent, ...] whose first index is the result's along `axis`."""
+        logical = tuple(len(array) if i == axis else 1 for i in range(self.out.rank))
+        return self._slot(array, array.shape, array.dtype.name, logical, False)
+
     def variable(self, name: str) -> Value:
         """An operand that is computed at run time, in its own layout."""
         kind = self.group.type(name)

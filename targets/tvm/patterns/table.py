@@ -11,6 +11,7 @@ from codesign.targets.tvm.patterns.conv import (
 )
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
+from codesign.targets.tvm.patterns.indexed import Indexed
 from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8, MeanInt8
 from codesign.targets.tvm.patterns.matmul import MatMulKernel
 from codesign.targets.tvm.patterns.move import MoveElements
@@ -35,6 +36,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     RowKernel,
     BatchNormScale,
     MoveElements,
+    Indexed,
     PoolWindows,
     ReducePixels,
     ReduceAxes,
