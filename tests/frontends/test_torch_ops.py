@@ -324,6 +324,7 @@ def test_norms_agree_with_torch_and_stay_whole() -> None:
                 [
                     nn.BatchNorm2d(6),
                     nn.BatchNorm2d(6, affine=False),
+                    nn.BatchNorm2d(6, track_running_stats=False),
                     nn.LayerNorm((5, 4)),
                     nn.LayerNorm(4, elementwise_affine=False),
                     nn.GroupNorm(3, 6),

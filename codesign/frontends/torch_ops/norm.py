@@ -4,6 +4,10 @@ import torch
 
 from codesign.frontends.torch_ops.call import Call, Result
 from codesign.ir.ops import norm
+from codesign.ir.ops.elementwise import Add, Div, Mul, Sub
+from codesign.ir.ops.reduce import ReduceMean
+from codesign.ir.ops.shape import Reshape
+from codesign.ir.ops.unary import Sqrt
 
 
 def _or_filled(call: Call, name: str, channels: int, fill: float) -> str:
@@ -29,8 +33,27 @@ def batch_norm(call: Call) -> Result:
 
 
 def batch_statistics(call: Call) -> Result:
-    """Batch norm as in training."""
-    raise call.refuse("uses the batch's own statistics; call .eval() on the model first")
+    """Batch norm with the statistics of its input, which only a layer without its own may use."""
+    if call.given("running_mean"):
+        raise call.refuse("uses the batch's own statistics; call .eval() on the model first")
+    x, dtype = call.value("input"), call.result.dtype
+    shape = call.shape(x)
+    channels, column = shape[1], (shape[1], *[1] * (len(shape) - 2))
+    scale, bias = (
+        _or_filled(call, name, channels, fill) for name, fill in (("weight", 1.0), ("bias", 0.0))
+    )
+    if shape[0] == 1:
+        y = call.emit(norm.InstanceNorm(float(call.get("eps"))), x, scale, bias)
+        return first_of(y)
+    axes = (0, *range(2, len(shape)))
+    centred = call.emit(Sub(), x, call.emit(ReduceMean(axes), x, part="mean"), part="centred")
+    squared = call.emit(Mul(), centred, centred, part="squared")
+    variance = call.emit(ReduceMean(axes), squared, part="variance")
+    epsilon = call.scalar(float(call.get("eps")), dtype, "epsilon")
+    deviation = call.emit(Sqrt(), call.emit(Add(), variance, epsilon, part="positive"))
+    y = call.emit(Div(), centred, deviation, part="normalized")
+    scale, bias = (call.emit(Reshape(column), v, part="column") for v in (scale, bias))
+    return first_of(call.emit(Add(), call.emit(Mul(), y, scale, part="scaled"), bias))
 
 
 def first_of(result: Result) -> Result:
