@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -66,12 +67,22 @@ class Target(ABC):
         return self.choose_layouts(self.choose_kernels(program))
 
     def estimate(self, program: Program) -> Estimate:
-        """What each layer of a placed program costs."""
+        """What each layer of a placed program costs, and what other kernels would for it."""
         layers = []
         for assignment in program.placement:
             group = Group(program.graph, program.nodes_of(assignment))
-            layers.append(self.by_name[assignment.kernel].cost(group, assignment.point))
+            cost = self.by_name[assignment.kernel].cost(group, assignment.point)
+            others = self._alternatives(group, assignment.kernel)
+            layers.append(replace(cost, alternatives=others))
         return Estimate(tuple(layers))
+
+    def _alternatives(self, group: Group, chosen: str) -> dict[str, float]:
+        """Latency of `group` in ms by the name of every other kernel that accepts it."""
+        found = {}
+        for kernel in self.by_anchor.get(group.anchor.kind, ()):
+            if kernel.name != chosen and kernel.refuse(group) is None:
+                found[kernel.name] = kernel.cost(group, kernel.default(group)).latency_ms
+        return found
 
     def measure(self, program: Program) -> Estimate | None:
         """Measured cost of each layer of a placed program; None where it cannot run here."""

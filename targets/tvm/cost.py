@@ -31,9 +31,7 @@ class Machine:
         return self.ghz * self.fma_units * isa.f32_lanes * depth * self.threads
 
 
-def roofline(
-    machine: Machine, isa: Isa, kernel: str, group: Group, efficiency: float
-) -> LayerCost:
+def roofline(machine: Machine, isa: Isa, kernel: str, group: Group, efficiency: float) -> LayerCost:
     """The cost of `group` at `efficiency` of peak, with every operand moved once."""
     values = [*group.operands, *group.outputs]
     moved = sum(physical_bytes(group.type(v).without("structure")) for v in values)
@@ -44,11 +42,23 @@ def roofline(
     arithmetic = macs / (machine.peak_gmacs(isa, bits) * efficiency) + work / (
         machine.peak_gmacs(isa, 32) * 0.5
     )
+    return layer_cost(machine, isa, kernel, group, arithmetic, moved)
+
+
+def layer_cost(
+    machine: Machine, isa: Isa, kernel: str, group: Group, arithmetic: float, moved: int
+) -> LayerCost:
+    """The cost of `group` that takes `arithmetic` nanoseconds and moves `moved` bytes."""
+    first = group.input_type(0)
+    bits = first.integer.width if first is not None and first.integer else 32
     rate = machine.cache_bandwidth if moved < machine.cache_bytes else machine.bandwidth
     memory = moved / rate
     busy = max(arithmetic, memory) * 1e-6
     total = busy + machine.overhead_ms
-    bound = "overhead" if machine.overhead_ms > busy else "compute" if arithmetic > memory else "memory"
+    bound = (
+        "overhead" if machine.overhead_ms > busy else "compute" if arithmetic > memory else "memory"
+    )
+    macs = group.macs
     return LayerCost(
         group.name,
         group.anchor.kind,

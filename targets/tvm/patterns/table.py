@@ -17,6 +17,7 @@ from codesign.targets.tvm.patterns.matmul import MatMulKernel
 from codesign.targets.tvm.patterns.move import MoveElements
 from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
+from codesign.targets.tvm.patterns.sparse import Sparse
 
 KERNELS: tuple[type[CpuKernel], ...] = (
     ConvPointwise,
@@ -33,6 +34,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     MeanInt8,
     AddInt8,
     MatMulKernel,
+    Sparse,
     RowKernel,
     BatchNormScale,
     MoveElements,

@@ -1,0 +1,301 @@
+"""Sparse weights times dense activations in float32, in the plain layout.
+
+`rows` output channels share a list of weight columns in which any of them is not zero. A tile of
+output pixels stays in registers while its columns go by: each is `vectors` loads of activations,
+multiplied by the weight of every row (Elsen et al., "Fast sparse ConvNets", 2020, section 3). One
+row suits scattered weights, several suit blocks. The weight becomes three arrays: where each list
+starts (absent if all are equally long), where each column begins in the image, and the values.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import tirx
+
+from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
+from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels.elementwise import unravel
+from codesign.targets.tvm.kernels.shapes import ConvShape, require
+from codesign.targets.tvm.kernels.sparse_frame import Frame
+from codesign.targets.tvm.kernels.sparse_plane import Plane
+from codesign.targets.tvm.tir import (
+    Function,
+    PrimFunc,
+    Registers,
+    load,
+    load_flat,
+    multiply_add,
+    splat,
+)
+
+MOST_ROWS = 8
+SLACK = 1.1  # lists padded to one length may be this much longer
+TILE_BYTES = 1024  # of working memory that stays on the stack
+TASKS = 8  # tasks a kernel should have for threads to share
+
+
+@dataclass(frozen=True)
+class Point:
+    """A schedule: `rows` output channels by `vectors` of pixels in `chains` sets of registers."""
+
+    rows: int
+    vectors: int
+    chains: int
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A weight as the kernel reads it; `starts` is None if each list has `count` columns."""
+
+    starts: NDArray[np.int32] | None
+    columns: NDArray[np.int32]
+    values: NDArray[np.float32]
+    count: int
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The buffers, in argument order."""
+        rest = (self.columns, self.values)
+        return rest if self.starts is None else (self.starts, *rest)
+
+
+def accepts(shape: ConvShape) -> bool:
+    """Whether the shape is a convolution over one or two axes with pads of at least zero."""
+    pads = min((min(p) for p in shape.pads), default=0)
+    return 1 <= len(shape.spatial) <= 2 and not shape.transposed and pads >= 0
+
+
+def lists(w: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
+    """[lists, columns of the weight]: the columns that each group of `rows` rows reads."""
+    flat = w.reshape(w.shape[0], -1) != 0
+    short = -flat.shape[0] % rows
+    padded = np.pad(flat, ((0, short), (0, 0)))
+    used: NDArray[np.bool_] = padded.reshape(-1, rows, flat.shape[1]).any(axis=1)
+    return used
+
+
+def space(shape: ConvShape, isa: Isa) -> list[Point]:
+    """Every tile that fits the registers of `isa`, with chains enough to hide latencies."""
+    found = []
+    _, columns = Plane(shape).pixels
+    for rows in (1, 2, 4, MOST_ROWS):
+        if shape.groups > 1 and shape.group_oc % rows:
+            continue
+        for vectors in range(1, 17):
+            chains = max(1, -(-8 // (rows * vectors)))
+            used = rows * vectors * chains + rows + 1
+            wide = vectors > 1 and (vectors - 1) * isa.f32_lanes >= _widest(shape)
+            stack = vectors * isa.f32_lanes * 4 <= TILE_BYTES
+            if used <= isa.registers and not wide and stack and columns:
+                found.append(Point(rows, vectors, min(chains, 4)))
+    return found
+
+
+def _widest(shape: ConvShape) -> int:
+    """Pixels from the first to the last of a channel in the flat image."""
+    plane = Plane(shape)
+    rows, columns = plane.pixels
+    return (rows - 1) * plane.pitch + columns
+
+
+def pack(w: NDArray[np.float32], shape: ConvShape, point: Point) -> Packed:
+    """The arrays of a weight [OC, IC/groups, k...]."""
+    plane, rows = Plane(shape), point.rows
+    used = lists(w, rows)
+    lengths = -(-used.sum(axis=1) // point.chains) * point.chains
+    longest = int(lengths.max(initial=0))
+    even = longest * len(lengths) <= SLACK * lengths.sum()
+    sizes = np.full_like(lengths, longest) if even else lengths
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    columns = np.zeros(max(int(starts[-1]), 1), np.int32)
+    values = np.zeros((columns.size, rows), np.float32)
+    flat = np.zeros((len(used) * rows, used.shape[1]), np.float32)
+    flat[: w.shape[0]] = w.reshape(w.shape[0], -1)
+    offsets = plane.offsets().reshape(-1)
+    for i, where in enumerate(used):
+        taken = np.flatnonzero(where)
+        group = i * rows // shape.group_oc
+        at = slice(starts[i], starts[i] + taken.size)
+        columns[at] = offsets[taken] + group * shape.group_ic * plane.channel
+        columns[at.stop : starts[i + 1]] = group * shape.group_ic * plane.channel
+        values[at] = flat[i * rows : (i + 1) * rows, taken].T
+    return Packed(None if even else starts.astype(np.int32), columns, values, longest)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`height` x `width` pixels at once: vectors that may overlap, and how many tiles there are."""
+
+    height: int
+    width: int
+    pitch: int
+    lanes: int
+    starts: tuple[int, ...]
+    counts: tuple[int, int]
+
+
+def tile(shape: ConvShape, isa: Isa, vectors: int) -> Tile:
+    """The largest tile that `vectors` hold; the last ones of a map begin earlier and overlap."""
+    plane = Plane(shape)
+    (rows, columns), pitch = plane.pixels, plane.pitch
+    room = vectors * isa.f32_lanes
+    height = min(rows, 1 + max(0, room - columns) // pitch)
+    width = min(columns, room)
+    span = (height - 1) * pitch + width
+    lanes = min(isa.f32_lanes, span)
+    starts = tuple(min(v * lanes, span - lanes) for v in range(-(-span // lanes)))
+    return Tile(height, width, pitch, lanes, starts, (-(-rows // height), -(-columns // width)))
+
+
+def emit(
+    name: str, frame: Frame, isa: Isa, point: Point, packed: Packed, epilogue: Epilogue
+) -> PrimFunc:
+    """The kernel: buffers are input, the packed arrays, the epilogue's operands, output."""
+    shape = frame.shape
+    require(accepts(shape), "sparse", shape, "one or two spatial axes, forward")
+    f = Function(name)
+    data = f.argument("data", frame.data, "float32")
+    arrays = [f.argument(f"weight{i}", a.shape, a.dtype.name) for i, a in enumerate(packed.arrays)]
+    operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
+    out = f.argument("out", frame.out, epilogue.out_dtype)
+    image = frame.image(f, data, isa.f32_lanes)
+    work = _Work(f, frame, point, packed, tile(shape, isa, point.vectors), image, tuple(arrays))
+    high, wide = work.tile.counts
+    parts = min(work.lists, -(-TASKS // (shape.n * high * wide)))
+    share = -(-work.lists // parts)
+    with f.parallel(shape.n * high * wide * -(-work.lists // share), "task") as task:
+        *at, part = unravel(task, (shape.n, high, wide, -(-work.lists // share)))
+        number, y, x = (f.let(tirx.convert(v)) for v in work.origin(*at))
+        first = f.let(tirx.convert(part * share))
+        with f.serial(tirx.min(share, work.lists - first), "list", first) as i:
+            acc = work.reduce(i, number, y, x)
+            work.store(acc, i, (number, y, x), epilogue, operands, out)
+    return f.build()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a task needs to know."""
+
+    f: Function
+    frame: Frame
+    point: Point
+    packed: Packed
+    tile: Tile
+    image: Buffer
+    arrays: tuple[Buffer, ...]
+
+    @property
+    def shape(self) -> ConvShape:
+        """The problem."""
+        return self.frame.shape
+
+    @property
+    def lists(self) -> int:
+        """Number of lists of columns."""
+        return -(-self.shape.oc // self.point.rows)
+
+    def origin(self, number: Expr, high: Expr, wide: Expr) -> tuple[Expr, Expr, Expr]:
+        """(image, row, column) where the tile begins."""
+        rows, columns = Plane(self.shape).pixels
+        y = tirx.min(high * self.tile.height, rows - self.tile.height)
+        return number, y, tirx.min(wide * self.tile.width, columns - self.tile.width)
+
+    def reduce(self, i: Expr, number: Expr, y: Expr, x: Expr) -> Registers:
+        """The sums of list `i` in registers [row][vector]."""
+        f, point, vectors = self.f, self.point, len(self.tile.starts)
+        count = point.rows * vectors
+        acc = f.registers("acc", count * point.chains, self.tile.lanes, "float32")
+        acc.clear()
+        size = self.shape.ic * Plane(self.shape).channel
+        base = f.let(tirx.convert(number * size + y * self.tile.pitch + x))
+        first, steps = self._range(i)
+        with f.serial(steps, "step") as step:
+            for chain in range(point.chains):
+                self._column(acc, chain * count, first + step * point.chains + chain, base)
+        for chain in range(1, point.chains):
+            for register in range(count):
+                acc.store(register, acc.load(register) + acc.load(chain * count + register))
+        return acc
+
+    def _range(self, i: Expr) -> tuple[Expr, Expr]:
+        """First column of list `i` and its number of steps."""
+        f, chains = self.f, self.point.chains
+        if self.packed.starts is None:
+            return i * self.packed.count, self.packed.count // chains
+        first = f.let(load(self.arrays[0], (i,)))
+        return first, tirx.floordiv(load(self.arrays[0], (i + 1,)) - first, chains)
+
+    def _column(self, acc: Registers, first: int, entry: Expr, base: Expr) -> None:
+        columns, values = self.arrays[-2:]
+        lanes, vectors = self.tile.lanes, len(self.tile.starts)
+        at = self.f.let(load(columns, (entry,)) + base)
+        weights = [splat(load(values, (entry, row)), lanes) for row in range(self.point.rows)]
+        for vector, start in enumerate(self.tile.starts):
+            x = load_flat(self.image, at + start, lanes)
+            for row, weight in enumerate(weights):
+                number = first + row * vectors + vector
+                acc.store(number, multiply_add(weight, x, acc.load(number)))
+
+    def store(
+        self,
+        acc: Registers,
+        i: Expr,
+        at: tuple[Expr, Expr, Expr],
+        epilogue: Epilogue,
+        operands: tuple[Buffer, ...],
+        out: Buffer,
+    ) -> None:
+        """Write the rows of list `i`; rows that only fill the last list are left out."""
+        rows = self.point.rows
+        for row in range(rows):
+            channel = i * rows + row
+            writer = _Writer(self, acc, row, (at[0], channel), epilogue, operands, out)
+            if self.shape.oc % rows:
+                with self.f.when(channel < self.shape.oc):
+                    writer.write(at[1], at[2])
+            else:
+                writer.write(at[1], at[2])
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Stores one row of a tile through the epilogue."""
+
+    work: _Work
+    acc: Registers
+    row: int
+    outer: tuple[Expr, Expr]
+    epilogue: Epilogue
+    operands: tuple[Buffer, ...]
+    out: Buffer
+
+    def write(self, y: Expr, x: Expr) -> None:
+        """Store the tile whose first pixel is (y, x)."""
+        f, tile = self.work.f, self.work.tile
+        first = self.row * len(tile.starts)
+        if tile.height == 1:
+            for vector, start in enumerate(tile.starts):
+                with _lanes(f, tile.lanes) as lane:
+                    self._put(self.acc.element(first + vector, lane), y, x + start + lane)
+            return
+        span = f.local("span", (tile.starts[-1] + tile.lanes,), "float32")
+        for vector, start in enumerate(tile.starts):
+            f.store(span, self.acc.load(first + vector), (start,), tile.lanes)
+        for line in range(tile.height):
+            for start in range(0, tile.width, tile.lanes):
+                with _lanes(f, min(tile.lanes, tile.width - start)) as lane:
+                    value = load(span, (line * tile.pitch + start + lane,))
+                    self._put(value, y + line, x + start + lane)
+
+    def _put(self, value: Expr, y: Expr, x: Expr) -> None:
+        index = self.work.frame.index(*self.outer, y, x)
+        self.work.f.store(self.out, self.epilogue.apply(value, index, self.operands), index)
+
+
+def _lanes(f: Function, count: int) -> Any:
+    """A vectorized loop; a plain one over a single element."""
+    return f.vectorized(count) if count > 1 else f.serial(1)

@@ -1,0 +1,155 @@
+"""Sparse layers on the CPU: any structure, shape and tile against the interpreter."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codesign.interpret.evaluate import evaluate
+from codesign.ir.encoding import Encoding
+from codesign.ir.encodings import NM, Bitmap, Block, Csr
+from codesign.ir.graph import Graph
+from codesign.ir.ops.activation import HardSwish, Relu
+from codesign.ir.ops.convolution import Conv
+from codesign.ir.ops.elementwise import Add
+from codesign.ir.ops.matmul import Linear
+from codesign.ir.program import Assignment, Program
+from codesign.mapping.group import Group
+from codesign.targets.tvm.kernel import to_point
+from codesign.targets.tvm.kernels import sparse
+from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.kernels.sparse_plane import Plane
+from codesign.targets.tvm.target import Cpu
+from tests.targets.tvm.harness import Net, compare, graph_of, run
+
+FORMS = ["csr", "bitmap", "block", "nm"]
+
+
+def _pruned(net: Net, shape: tuple[int, ...], form: str, density: float) -> str:
+    """A random weight of which about `density` is left, stored as `form`."""
+    array = net.random.standard_normal(shape).astype(np.float32)
+    count = int(array.size * density)
+    rows, columns = -(-shape[0] // 4), -(-int(np.prod(shape[1:])) // 2)
+    forms: dict[str, Encoding] = {
+        "csr": Csr(count),
+        "bitmap": Bitmap(count),
+        "block": Block((4, 2), int(rows * columns * density)),
+        "nm": NM(1, 4),
+    }
+    encoding = forms[form]
+    kept = np.where(encoding.keep(array), array, np.float32(0))  # type: ignore[attr-defined]
+    return net.constant(kept, "w", (encoding,))
+
+
+def _placed(graph: Graph, target: Cpu, point: sparse.Point | None = None) -> Program:
+    """`graph` with every layer on the sparse kernel, whatever it costs, nothing fused."""
+    kernel, placement = target.by_name["sparse"], []
+    for node in graph.nodes:
+        group = Group(graph, (node,))
+        assert kernel.refuse(group) is None, kernel.refuse(group)
+        chosen = kernel.default(group) if point is None else to_point(point)
+        placement.append(Assignment("sparse", (node.name,), chosen))
+    return Program(graph, target.spec, tuple(placement))
+
+
+def _check(net: Net, target: Cpu, point: sparse.Point | None = None) -> None:
+    program = _placed(graph_of(net), target, point)
+    got, want = run(program, target, net.data), evaluate(program.graph, net.data)
+    for name, tolerance in net.results_of.items():
+        compare(name, got[name], want[name], tolerance)
+
+
+@st.composite
+def _axes(draw: st.DrawFn) -> tuple[tuple[int, ...], ...]:
+    found = []
+    for _ in range(draw(st.integers(1, 2))):
+        kernel, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+        reach = (kernel - 1) * dilation
+        pads = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+        size = draw(st.integers(max(1, reach + 1 - sum(pads)), 21))
+        found.append((size, kernel, draw(st.integers(1, 3)), dilation, pads))
+    return tuple(zip(*found, strict=True))
+
+
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_any_convolution(data: st.DataObject) -> None:
+    net = Net(data.draw(st.integers(0, 99)))
+    size, kernel, strides, dilations, pads = data.draw(_axes())
+    groups = data.draw(st.sampled_from([1, 1, 2]))
+    ic, oc = groups * data.draw(st.integers(1, 20)), groups * data.draw(st.integers(1, 20))
+    n, form = data.draw(st.integers(1, 2)), data.draw(st.sampled_from(FORMS))
+    x = net.normal(n, ic, *size)
+    w = _pruned(net, (oc, ic // groups, *kernel), form, data.draw(st.sampled_from([0, 0.2, 0.9])))
+    op = Conv(strides, pads, dilations, groups)
+    net.returns(net.op(op, x, w, net.weight(oc)))
+    target = Cpu(data.draw(st.sampled_from(["host", "avx2"])))
+    shape = ConvShape(n, ic, oc, size, kernel, strides, pads, dilations, groups, 1)
+    points = sparse.space(shape, target.instructions)
+    _check(net, target, data.draw(st.sampled_from(points)))
+
+
+@settings(deadline=None, max_examples=8)
+@given(data=st.data())
+def test_any_product(data: st.DataObject) -> None:
+    net = Net(data.draw(st.integers(0, 99)))
+    lines = data.draw(st.sampled_from([(8,), (3, 5), (130,), (1, 33)]))
+    depth, columns = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 40))
+    w = _pruned(net, (columns, depth), data.draw(st.sampled_from(FORMS)), 0.3)
+    net.returns(net.op(Linear(), net.normal(*lines, depth), w, net.weight(columns)))
+    _check(net, Cpu(data.draw(st.sampled_from(["host", "x86"]))))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_follows_is_fused_where_sparsity_pays(threads: int) -> None:
+    net = Net()
+    x = net.normal(1, 64, 28, 28)
+    y = net.op(Conv((1, 1), ((0, 0),) * 2), x, _pruned(net, (96, 64, 1, 1), "csr", 0.05))
+    z = net.op(Conv((2, 2), ((1, 1),) * 2), net.op(HardSwish(), y),
+               _pruned(net, (64, 96, 3, 3), "csr", 0.05), net.weight(64))  # fmt: skip
+    skip = net.normal(1, 64, 14, 14, name="skip")
+    net.returns(net.op(Relu(), net.op(Add(), z, skip)))
+    program = net.check(Cpu(threads=threads), {"sparse": 2})
+    assert [len(a.nodes) for a in program.placement if a.kernel == "sparse"] == [2, 3]
+
+
+def test_dense_kernels_are_kept_where_they_are_faster() -> None:
+    net = Net()
+    x = net.normal(1, 64, 28, 28)
+    w = _pruned(net, (64, 64, 1, 1), "csr", 0.9)
+    net.returns(net.op(Conv((1, 1), ((0, 0),) * 2), x, w))
+    net.check(kernels={"conv-pointwise": 1, "sparse": 0})
+
+
+def test_lists_of_one_length_need_no_starts() -> None:
+    shape = ConvShape(1, 32, 8, (6, 6), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1), 1, 1)
+    weight = np.random.default_rng(0).standard_normal((8, 32, 1, 1)).astype(np.float32)
+    kept = np.where(NM(2, 4).keep(weight), weight, np.float32(0))
+    packed = sparse.pack(kept, shape, sparse.Point(1, 3, 2))
+    assert packed.starts is None and packed.columns.size == 8 * 16
+    kept[0] = weight[0]
+    assert sparse.pack(kept, shape, sparse.Point(1, 3, 2)).starts is not None
+
+
+@settings(deadline=None, max_examples=40)
+@given(axes=_axes(), seed=st.integers(0, 99))
+def test_columns_are_shifts_of_the_flat_image(axes: tuple[tuple[int, ...], ...], seed: int) -> None:
+    size, kernel, strides, dilations, pads = axes
+    shape = ConvShape(1, 2, 1, size, kernel, strides, pads, dilations, 1, 1)  # type: ignore[arg-type]
+    plane = Plane(shape)
+    rows, columns = plane.axes
+    reach = (rows.out - 1) * plane.pitch + columns.out
+    assert plane.offsets().max() + reach <= 2 * plane.channel
+    assert plane.offsets().min() >= 0
+
+
+def test_others_are_refused_by_name() -> None:
+    net, kernel = Net(), Cpu().by_name["sparse"]
+    dense = net.op(Linear(), net.normal(16, 8), net.weight(4, 8))
+    few = net.op(Linear(), net.normal(4, 8), _pruned(net, (4, 8), "csr", 0.2))
+    deep = net.op(Conv((1,) * 3, ((0, 0),) * 3, (1,) * 3), net.normal(1, 4, 2, 2, 2),
+                  _pruned(net, (4, 4, 1, 1, 1), "csr", 0.2))  # fmt: skip
+    graph = net.graph(dense, few, deep)
+    found = [str(kernel.refuse(Group(graph, (graph.producers[v],)))) for v in (dense, few, deep)]
+    for text, part in zip(found, ["csr, bitmap", "8 rows", "one or two axes"], strict=True):
+        assert part in text
