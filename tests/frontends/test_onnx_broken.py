@@ -201,7 +201,8 @@ def test_an_operator_set_out_of_range(opset: int) -> None:
 @pytest.mark.parametrize("element", [TensorProto.STRING, TensorProto.COMPLEX64, 0, 77])
 def test_an_element_type_that_is_not_supported(element: int) -> None:
     model = m.model_of([m.node("Identity", "x", "y")], [m.value("x", [2], element)], ["y"])
-    with pytest.raises(UnsupportedModelError, match="input 'x' has element type"):
+    where = r"input 'x' of Identity node 'y' \(operator Identity\) has element type"
+    with pytest.raises(UnsupportedModelError, match=where):
         import_onnx(model)
 
 

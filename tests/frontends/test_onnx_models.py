@@ -168,3 +168,29 @@ def test_constants_that_do_not_fit() -> None:
         import_onnx(m.conv_model(), constants={"q": 1})
     with pytest.raises(UsageError, match="has shape"):
         import_onnx(m.conv_model(), constants={"x": [1.0, 2.0]})
+
+
+def test_loops_of_known_length_are_written_out() -> None:
+    body = m.graph_of(
+        [
+            m.node("Mul", "state x", "next"),
+            m.node("Identity", "going", "on"),
+            m.node("Add", "next step", "row"),
+            m.node("Identity", "next", "kept"),
+        ],
+        [m.value("i", []), m.value("going", []), m.value("state", [])],
+        ["on", "kept", "row"],
+    )
+    body.node.insert(0, m.node("Cast", "i", "step", to=TensorProto.FLOAT))
+    loop = m.node("Loop", "n - first", "y rows", body=body)
+    weights = {"n": np.array(3, np.int64), "first": m.random(2)}
+    model = m.model_of([loop], [m.value("x", [2])], ["y", "rows"], weights)
+    for info, element in zip(body.input, (TensorProto.INT64, TensorProto.BOOL, 1), strict=True):
+        info.type.tensor_type.elem_type = element
+    graph = import_onnx(model)
+    assert m.kinds(graph).count("mul") == 3 and graph.types["rows"].shape == (3, 2)
+    x = m.random(2, seed=5)
+    found = m.run(model, {"x": x})
+    states = [weights["first"] * x ** (i + 1) for i in range(3)]
+    assert np.allclose(found["y"], states[-1], rtol=1e-5)
+    assert np.allclose(found["rows"], [state + i for i, state in enumerate(states)], rtol=1e-5)

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from tests.frontends.onnx_models import model_of, node, random, value
+from tests.frontends.onnx_models import graph_of, model_of, node, random, value
 
 IMAGE = [value("x", [1, 4, 6, 6])]
 INTS = np.int64
@@ -11,7 +11,7 @@ INTS = np.int64
 
 def models() -> list[ModelProto]:
     """Pools and resizing, shapes and gathers, norms, recurrence, reductions, dynamic 8 bits."""
-    return [image(), shapes(), norms(), recurrent(), reductions(), integers(), constants()]
+    return [image(), shapes(), norms(), recurrent(), reductions(), integers(), constants(), loops()]
 
 
 def image() -> ModelProto:
@@ -147,3 +147,23 @@ def constants() -> ModelProto:
         "shape": np.array([6, 6], INTS),
     }
     return model_of(nodes, IMAGE, ["y"], weights)
+
+
+def loops() -> ModelProto:
+    """A loop and a scan of known length."""
+    inner = [value("i", [], TensorProto.INT64), value("go", [], TensorProto.BOOL), value("s", [4])]
+    body = graph_of(
+        [node("Mul", "s s", "t"), node("Identity", "go", "on"), node("Neg", "t", "row")],
+        inner,
+        ["on", "t", "row"],
+    )
+    step = graph_of(
+        [node("Add", "s e", "n"), node("Identity", "n", "o")],
+        [value("s", [4]), value("e", [4])],
+        ["n", "o"],
+    )
+    nodes = [
+        node("Loop", "count - x", "y rows", body=body),
+        node("Scan", "y rows", "last all", body=step, num_scan_inputs=1),
+    ]
+    return model_of(nodes, [value("x", [4])], ["last", "all"], {"count": np.array(3, INTS)})

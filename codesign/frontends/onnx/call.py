@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, GraphProto, NodeProto
 
 from codesign.errors import InvalidModelError, UnsupportedModelError
 from codesign.frontends.onnx.emit import Emitter
@@ -30,12 +30,18 @@ class Call:
     """A node with its inputs bound. Attributes that no converter asked for are refused."""
 
     def __init__(
-        self, node: NodeProto, inputs: Sequence[Value | None], version: int, emit: Emitter
+        self,
+        node: NodeProto,
+        inputs: Sequence[Value | None],
+        version: int,
+        emit: Emitter,
+        run: "Body | None" = None,
     ) -> None:
         self.node = node
         self.inputs = list(inputs)
         self.version = version
         self.emit = emit
+        self._run = run
         self.attributes: Mapping[str, AttributeProto] = {a.name: a for a in node.attribute}
         self.read: set[str] = set()
 
@@ -135,6 +141,17 @@ class Call:
         found = self._attribute(name, A.TENSOR)
         return to_array(self._default(name, None if found is None else found.t), None, what)
 
+    def subgraph(self, name: str) -> GraphProto:
+        """Graph attribute `name`."""
+        found = self._attribute(name, A.GRAPH)
+        return self._default(name, None if found is None else found.g)
+
+    def run(self, graph: GraphProto, inputs: Sequence[Value | None], label: str) -> list[Value]:
+        """The outputs of `graph` for `inputs`; its values are named `label/...`."""
+        if self._run is None:
+            raise self.refuse("it has a graph inside")
+        return [value for value in self._run(graph, inputs, label) if value is not None]
+
     def has(self, name: str) -> bool:
         """Whether attribute `name` is given."""
         return name in self.attributes
@@ -192,5 +209,6 @@ class Call:
         return default
 
 
+Body = Callable[[GraphProto, Sequence[Value | None], str], list[Value | None]]
 Converter = Callable[[Call], Value | Sequence[Value | None]]
 Table = Mapping[str, Mapping[int, Converter]]

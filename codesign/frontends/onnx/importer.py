@@ -2,34 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
+from onnx import FunctionProto, GraphProto, NodeProto
 
 from codesign.errors import (
-    CodesignError,
     InvalidModelError,
     UnknownNameError,
     UnsupportedModelError,
     UsageError,
-    VerificationError,
 )
-from codesign.frontends.onnx.call import Call, Converter, NotConstantError
-from codesign.frontends.onnx.emit import TORCH_ERRORS, Emitter
+from codesign.frontends.onnx.call import Call
+from codesign.frontends.onnx.emit import Emitter
 from codesign.frontends.onnx.finish import finish_graph
-from codesign.frontends.onnx.functions import (
-    bind_attributes,
-    check_arity,
-    schema_of,
-    standard_body,
-)
+from codesign.frontends.onnx.functions import bind_attributes, check_arity, schema_of
+from codesign.frontends.onnx.guard import function_body, guarded
 from codesign.frontends.onnx.inputs import Shapes, input_types
 from codesign.frontends.onnx.load import load_model, normal_domain, opsets
-from codesign.frontends.onnx.order import describe, sort_nodes
+from codesign.frontends.onnx.order import describe, readers, sort_nodes
 from codesign.frontends.onnx.table import converter
 from codesign.frontends.onnx.tensor import check_finite, numpy_dtype, to_array, width_of
 from codesign.frontends.onnx.value import Value
@@ -38,8 +32,6 @@ from codesign.ir.graph import Graph
 MAX_DEPTH = 24
 MAX_CALLS = 20_000
 Scope = dict[str, Value | None]
-# What converters and inference raise on operands that no valid model has, beside our own errors.
-MALFORMED = (*TORCH_ERRORS, AssertionError, AttributeError, KeyError, ZeroDivisionError)
 
 
 def import_onnx(
@@ -65,7 +57,7 @@ def import_onnx(
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """Where nodes are being converted: operator versions, prefix of names, nesting depth."""
 
     versions: Mapping[str, int]
@@ -78,7 +70,7 @@ class _Importer:
         self.graph = model.graph
         self.folder = folder
         self.functions = {(normal_domain(f.domain), f.name): f for f in model.functions}
-        self.frame = _Frame(opsets(model), "", 0)
+        self.frame = Frame(opsets(model), "", 0)
         self.emit = Emitter(model.graph.name or "main")
         self.calls = 0
 
@@ -87,7 +79,7 @@ class _Importer:
         scope = self._initializers(graph, "the graph")
         scope |= self._given(constants, scope)
         free = [value for value in graph.input if value.name not in scope]
-        for name, kind in input_types(free, shapes).items():
+        for name, kind in input_types(free, shapes, readers(graph.node)).items():
             if not name or name in scope:
                 raise InvalidModelError(f"the graph has two inputs called {name!r}, or one unnamed")
             scope[name] = self.emit.input(name, kind)
@@ -113,6 +105,13 @@ class _Importer:
             found[name] = self.emit.constant(array, name, width_of(declared[name].elem_type))
         return found
 
+    def _count(self) -> None:
+        self.calls += 1
+        if self.calls > MAX_CALLS:
+            raise UnsupportedModelError(
+                f"the model expands to over {MAX_CALLS} function calls and loop steps"
+            )
+
     def _output(self, scope: Scope, name: str) -> Value:
         value = scope.get(name)
         if value is None:
@@ -134,7 +133,7 @@ class _Importer:
             scope[tensor.name] = self.emit.constant(array, tensor.name, width)
         return scope
 
-    def _nodes(self, nodes: Sequence[NodeProto], scope: Scope, frame: _Frame, where: str) -> None:
+    def _nodes(self, nodes: Sequence[NodeProto], scope: Scope, frame: Frame, where: str) -> None:
         for node in sort_nodes(nodes, set(scope), where):
             results = self._node(node, scope, frame)
             named = [name for name in node.output if name]
@@ -149,7 +148,7 @@ class _Importer:
                     self._define(scope, frame, name, value, node)
 
     def _define(
-        self, scope: Scope, frame: _Frame, name: str, value: Value | None, node: NodeProto
+        self, scope: Scope, frame: Frame, name: str, value: Value | None, node: NodeProto
     ) -> None:
         if value is None:
             raise UnsupportedModelError(
@@ -162,7 +161,7 @@ class _Importer:
             value = replace(value, label=frame.prefix + name)
         scope[name] = value
 
-    def _node(self, node: NodeProto, scope: Scope, frame: _Frame) -> Sequence[Value | None]:
+    def _node(self, node: NodeProto, scope: Scope, frame: Frame) -> Sequence[Value | None]:
         domain = normal_domain(node.domain)
         inputs = [scope[name] if name else None for name in node.input]
         self.emit.label = frame.prefix + next((name for name in node.output if name), node.name)
@@ -174,132 +173,77 @@ class _Importer:
             raise InvalidModelError(
                 f"{describe(node)} is of domain {node.domain!r}, which the model does not import"
             )
-        if node.op_type == "If" and not domain:
-            return self._if(node, inputs, scope, frame)
-        return self._operator(node, domain, version, inputs, frame)
+        body = partial(self._subgraph, node, scope, frame)
+        call = Call(node, inputs, version, self.emit, body)
+        return self._operator(call, domain, frame)
 
-    def _operator(
-        self,
-        node: NodeProto,
-        domain: str,
-        version: int,
-        inputs: Sequence[Value | None],
-        frame: _Frame,
-    ) -> Sequence[Value | None]:
-        call = Call(node, inputs, version, self.emit)
+    def _operator(self, call: Call, domain: str, frame: Frame) -> Sequence[Value | None]:
+        node, version = call.node, call.version
         schema = schema_of(node, domain, version)
         if schema is not None:
             check_arity(node, schema)
         convert = converter(domain, node.op_type, version)
-        if convert is not None and (schema is not None or domain):
-            made = _guarded(call, convert)
+        if convert is not None and schema is not None:
+            made = guarded(call, convert)
             return [made] if isinstance(made, Value) else made
-        body = None
-        if schema is not None:
-            body = _body(call, schema)
+        body = None if schema is None else function_body(call, schema)
         if body is None:
             attributes = ", ".join(a.name for a in node.attribute)
             raise call.refuse(
                 f"no rule in operator set {version}; inputs "
-                f"{[str(v.type) if v else 'none' for v in inputs][:8]}, attributes [{attributes}]"
+                f"{[str(v.type) if v else 'none' for v in call.inputs][:8]}, "
+                f"attributes [{attributes}]"
             )
-        return self._function(node, body, inputs, frame)
+        return self._function(node, body, call.inputs, frame)
 
     def _function(
         self,
         node: NodeProto,
         function: FunctionProto,
         inputs: Sequence[Value | None],
-        frame: _Frame,
+        frame: Frame,
     ) -> list[Value | None]:
         if frame.depth >= MAX_DEPTH:
             raise InvalidModelError(
                 f"{describe(node)}: functions are nested over {MAX_DEPTH} deep, or call themselves"
             )
-        self.calls += 1
-        if self.calls > MAX_CALLS:
-            raise UnsupportedModelError(f"the model expands to over {MAX_CALLS} function calls")
+        self._count()
         if len(inputs) > len(function.input):
             raise InvalidModelError(f"{describe(node)} has more inputs than its function takes")
         scope: Scope = dict.fromkeys(function.input)
         scope |= dict(zip(function.input, inputs, strict=False))
         versions = {normal_domain(entry.domain): entry.version for entry in function.opset_import}
         label = next((name for name in node.output if name), node.name)
-        inner = _Frame({**frame.versions, **versions}, f"{frame.prefix}{label}/", frame.depth + 1)
+        inner = Frame({**frame.versions, **versions}, f"{frame.prefix}{label}/", frame.depth + 1)
         self._nodes(bind_attributes(function, node), scope, inner, f"function {function.name!r}")
         return [scope.get(name) for name in function.output]
 
-    def _result(self, scope: Scope, name: str, node: NodeProto) -> Value | None:
-        if name not in scope:
-            raise InvalidModelError(f"{describe(node)}: nothing defines result {name!r}")
-        return scope[name]
-
-    def _if(
-        self, node: NodeProto, inputs: Sequence[Value | None], scope: Scope, frame: _Frame
+    def _subgraph(
+        self,
+        node: NodeProto,
+        scope: Scope,
+        frame: Frame,
+        graph: GraphProto,
+        inputs: Sequence[Value | None],
+        label: str,
     ) -> list[Value | None]:
+        """The outputs of `graph`, an attribute of `node`, for `inputs`; `scope` is seen inside."""
         if frame.depth >= MAX_DEPTH:
             raise InvalidModelError(f"{describe(node)} is nested over {MAX_DEPTH} deep")
-        call = Call(node, inputs, 0, self.emit)
-        if call.x().array is None or call.x().type.size != 1:
-            raise NotConstantError(
-                f"{describe(node)} (operator If, domain 'ai.onnx') is not supported: its condition "
-                f"{node.input[0]!r} is {{where}}; only branches that shapes and constants decide "
-                "can be imported",
-                self.emit.sources(call.x()),
-            )
-        wanted = (
-            "then_branch" if bool(call.array(0, "its condition").reshape(())) else "else_branch"
-        )
-        branch = next((a.g for a in node.attribute if a.name == wanted), None)
-        if branch is None or branch.input:
-            raise InvalidModelError(f"{describe(node)} lacks its {wanted}, or it takes inputs")
-        inner: Scope = {**scope, **self._initializers(branch, f"the {wanted} of {describe(node)}")}
-        label = next((name for name in node.output if name), node.name)
-        deeper = _Frame(frame.versions, f"{frame.prefix}{label}/", frame.depth + 1)
-        self._nodes(branch.node, inner, deeper, f"the {wanted} of {describe(node)}")
-        return [self._result(inner, value.name, node) for value in branch.output]
+        self._count()
+        where = f"a graph of {describe(node)}"
+        if len(graph.input) != len(inputs):
+            raise InvalidModelError(f"{where} takes {len(graph.input)} inputs, not {len(inputs)}")
+        inner: Scope = {**scope, **self._initializers(graph, where)}
+        inner |= {value.name: given for value, given in zip(graph.input, inputs, strict=True)}
+        deeper = Frame(frame.versions, f"{frame.prefix}{label}/", frame.depth + 1)
+        self._nodes(graph.node, inner, deeper, where)
+        names = [value.name for value in graph.output]
+        if absent := [name for name in names if inner.get(name) is None]:
+            raise InvalidModelError(f"{where} returns {absent[0]!r}, which nothing defines")
+        return [inner[name] for name in names]
 
 
 def _given(value: Value, node: NodeProto, scope: Scope) -> bool:
     """Whether `value` is an input of `node` itself."""
     return any(scope.get(name) is value for name in node.input)
-
-
-def _body(call: Call, schema: onnx.defs.OpSchema) -> FunctionProto | None:
-    """The standard's function for a node that has no converter, if it can be had."""
-    if any(a.type == AttributeProto.GRAPH for a in call.node.attribute):
-        return None
-    try:
-        return standard_body(call.node, schema, call.inputs, call.version)
-    except (DecodeError, *MALFORMED) as error:
-        raise call.refuse(f"its standard function cannot be built: {error}") from None
-
-
-def _guarded(call: Call, convert: Converter) -> Value | Sequence[Value | None]:
-    """Run a converter; what it cannot take becomes an InvalidModelError that names the node."""
-    try:
-        made = convert(call)
-        call.finish()
-        return made
-    except VerificationError as error:
-        raise InvalidModelError(f"{describe(call.node)} cannot be imported: {error}") from None
-    except CodesignError as error:
-        raise _named(call, error) from None
-    except MALFORMED as error:
-        kind, shapes = type(error).__name__, [str(v.type) if v else "none" for v in call.inputs]
-        raise InvalidModelError(
-            f"{describe(call.node)} is malformed: its inputs {shapes[:8]} and attributes do not "
-            f"fit together ({kind}: {str(error).splitlines()[0] if str(error) else ''})"
-        ) from None
-
-
-def _named(call: Call, error: CodesignError) -> CodesignError:
-    """`error` with the node in its message, if it is not there yet."""
-    here = describe(call.node)
-    if (
-        isinstance(error, NotConstantError)
-        or here in str(error)
-        or not isinstance(error, UnsupportedModelError | InvalidModelError)
-    ):
-        return error
-    return type(error)(f"{here} (operator {call.node.op_type}): {error}")

@@ -15,29 +15,35 @@ MAX_INPUT_BYTES = 1 << 36
 Shapes = Mapping[str, Sequence[int]]
 
 
-def input_types(inputs: Sequence[ValueInfoProto], shapes: Shapes) -> dict[str, TensorType]:
+def input_types(
+    inputs: Sequence[ValueInfoProto], shapes: Shapes, readers: Mapping[str, str]
+) -> dict[str, TensorType]:
     """Static type of each of the graph's `inputs`, with `shapes` bound by name.
 
     A symbol bound through one input ("batch") holds for the others. UsageError for a binding that
-    fits no input; UnsupportedModelError for a dimension that stays free, naming it.
+    fits no input; UnsupportedModelError for a dimension that stays free, naming it. `readers` says
+    for messages which node reads an input.
     """
     names = [value.name for value in inputs]
     for name in shapes:
         if name not in names:
             raise UnknownNameError("graph input", name, names)
-    declared = {value.name: _declared(value) for value in inputs}
+    named = {name: f"input {name!r} of {readers.get(name, 'no node')}" for name in names}
+    declared = {value.name: _declared(value, named[value.name]) for value in inputs}
     symbols = _symbols(declared, shapes)
     return {
-        value.name: _bind(value, declared[value.name], shapes.get(value.name), symbols)
+        value.name: _bind(
+            value, named[value.name], declared[value.name], shapes.get(value.name), symbols
+        )
         for value in inputs
     }
 
 
-def _declared(value: ValueInfoProto) -> list[int | str] | None:
+def _declared(value: ValueInfoProto, what: str) -> list[int | str] | None:
     """Extents, or symbols of free ones (possibly ""); None if the rank is unknown too."""
     if value.type.WhichOneof("value") != "tensor_type":
         kind = (value.type.WhichOneof("value") or "no type").replace("_", " ")
-        raise UnsupportedModelError(f"input {value.name!r} has {kind}; only tensors are supported")
+        raise UnsupportedModelError(f"{what} has {kind}; only tensors are supported")
     tensor: TypeProto.Tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return None
@@ -66,16 +72,16 @@ def _symbols(declared: Mapping[str, list[int | str] | None], shapes: Shapes) -> 
 
 def _bind(
     value: ValueInfoProto,
+    what: str,
     dims: list[int | str] | None,
     shape: Sequence[int] | None,
     symbols: Mapping[str, int],
 ) -> TensorType:
     element = value.type.tensor_type.elem_type
-    dtype = numpy_dtype(element, f"input {value.name!r}")
+    dtype = numpy_dtype(element, what)
     if element in NARROW:
         raise NotConstantError(
-            f"input {value.name!r} has element type {type_name(element)}, which only constants may "
-            "have",
+            f"{what} has element type {type_name(element)}, which only constants may have",
             [value.name],
         )
     known = _given(value.name, dims, shape) if shape is not None else dims

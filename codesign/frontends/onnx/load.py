@@ -6,6 +6,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from codesign.errors import InvalidModelError, UnsupportedModelError, UsageError
+from codesign.frontends.onnx.order import describe
 from codesign.frontends.onnx.texts import check_texts
 
 OLDEST_OPSET = 7  # numpy broadcasting; 9 is what is promised, 7 and 8 differ little
@@ -72,8 +73,9 @@ def opsets(model: onnx.ModelProto) -> dict[str, int]:
     found = {normal_domain(entry.domain): entry.version for entry in model.opset_import}
     newest, version = onnx.defs.onnx_opset_version(), found.get("")
     if version is not None and not OLDEST_OPSET <= version <= newest:
+        first = next((f"; its first node is {describe(node)}" for node in model.graph.node), "")
         raise UnsupportedModelError(
-            f"the model uses ONNX operator set {version}; supported are 9 to {newest}. "
+            f"the model uses ONNX operator set {version}; supported are 9 to {newest}{first}. "
             "Convert it with onnx.version_converter"
         )
     return found

@@ -36,6 +36,15 @@ def reads(node: NodeProto) -> list[str]:
     return list(found)
 
 
+def readers(nodes: Iterable[NodeProto]) -> dict[str, str]:
+    """The first node that reads each value, in words."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        for name in reads(node):
+            found.setdefault(name, f"{describe(node)} (operator {node.op_type})")
+    return found
+
+
 def sort_nodes(nodes: Iterable[NodeProto], given: set[str], where: str) -> list[NodeProto]:
     """`nodes` so that each follows what it reads; ties keep the file's order.
 

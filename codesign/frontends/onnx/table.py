@@ -4,6 +4,7 @@ from codesign.frontends.onnx.call import Converter, Table
 from codesign.frontends.onnx.families import (
     activation,
     arithmetic,
+    control,
     convolution,
     generate,
     join,
@@ -19,6 +20,7 @@ from codesign.frontends.onnx.families import (
 FAMILIES = (
     activation,
     arithmetic,
+    control,
     convolution,
     generate,
     join,

@@ -64,8 +64,14 @@ def conv_transpose(call: Call) -> Value:
             - sizes[i]
             for i in range(rank)
         ]
-        pads = tuple(halves(max(total, 0), auto == "SAME_UPPER") for total in totals)
+        if min(totals) < 0 and not call.has("output_shape"):
+            raise call.refuse(
+                f"a kernel {list(kernel)} smaller than the strides {list(strides)}: the standard "
+                "and implementations disagree on the size; give output_shape or pads instead",
+                "auto_pad",
+            )
         extra = tuple(e + max(-total, 0) for e, total in zip(extra, totals, strict=True))
+        pads = tuple(halves(max(total, 0), auto == "SAME_UPPER") for total in totals)
     elif auto == "VALID":
         pads = ((0, 0),) * rank
     op = ConvTranspose(strides, pads, dilations, extra, call.integer("group", 1))

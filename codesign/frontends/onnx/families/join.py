@@ -40,8 +40,14 @@ def split(call: Call) -> Sequence[Value]:
 
 
 def _cut(call: Call, x: Value, axes: Sequence[int], bounds: Sequence[Sequence[int]]) -> Value:
+    """`x` cut along `axes`. Backwards, a start before the first element means the first one."""
     starts, ends, steps = (tuple(b) for b in bounds)
-    return call.op(join.Slice(call.axes(axes, x.rank), starts, ends, steps), x)
+    places = call.axes(axes, x.rank)
+    starts = tuple(
+        max(start, -x.shape[axis]) if step < 0 else start
+        for axis, start, step in zip(places, starts, steps, strict=True)
+    )
+    return call.op(join.Slice(places, starts, ends, steps), x)
 
 
 def slice_attributes(call: Call) -> Value:

@@ -75,8 +75,8 @@ def _grid(call: Call, scale: int, zero: int, like: Value | None, axis: int) -> G
         element = call.integer("output_dtype")
         dtype = from_numpy(numpy_dtype(element, f"the result of {describe(call.node)}"))
         width = NARROW[element][0] if element in NARROW else None
-    if dtype not in CODES:
-        raise call.refuse(f"codes of type {dtype}")
+    if dtype not in CODES or not call.x(scale).dtype.is_float:
+        raise call.refuse(f"codes of type {dtype} with scales of type {call.x(scale).dtype}")
     return Grid(call.x(scale), point, dtype, width or dtype.bits, axis)
 
 
