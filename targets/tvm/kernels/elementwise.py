@@ -7,10 +7,11 @@ addition of equal shapes is one long loop and a scale a channel has only the loo
 from math import prod
 from typing import Any
 
+from tvm import tirx
+
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.tir import Function, PrimFunc
-from tvm import tirx
 
 CHUNK = 4096  # elements a task should have at least
 TASKS = 16  # tasks worth having
@@ -111,6 +112,10 @@ def _flat(f: Function, shape: tuple[int, ...], size: int, lanes: int, body: Any)
 
 def vectors(f: Function, start: Expr, size: int, lanes: int, body: Any) -> None:
     """body(i) for i in [start, start + size): whole vectors first, then one by one."""
+    if lanes == 1:
+        with f.serial(size, "i") as i:
+            body(start + i)
+        return
     whole = size // lanes
     if whole:
         with f.serial(whole, "vector") as vector, f.vectorized(lanes) as lane:

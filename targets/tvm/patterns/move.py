@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from codesign.analysis.estimate import LayerCost
 from codesign.ir.ops.gather import Embedding, Gather
 from codesign.ir.ops.join import Concat, Pad, Slice, Split, Tile
 from codesign.ir.ops.rearrange import DepthToSpace, SpaceToDepth
@@ -16,12 +17,13 @@ from codesign.ir.program import Point
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
+from codesign.targets.tvm.cost import layer_cost
 from codesign.targets.tvm.emitted import Argument, Emitted
 from codesign.targets.tvm.kernel import CpuKernel
 from codesign.targets.tvm.kernels import remap
 from codesign.targets.tvm.kernels.remap import Move, Remap, Table, strides
 from codesign.targets.tvm.kernels.shapes import default_block
-from codesign.targets.tvm.storage import physical_dtype, physical_shape
+from codesign.targets.tvm.storage import physical_bytes, physical_dtype, physical_shape
 
 Shape = tuple[int, ...]
 
@@ -272,6 +274,19 @@ class MoveElements(CpuKernel):
         if isinstance(op, Slice):
             return 1 not in op.axes
         return isinstance(op, Pad) and not any(op.pads[1:2][0] if len(op.pads) > 1 else ())
+
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        """Every element that is moved is read and written once, whatever the source's size."""
+        kinds = [group.type(v) for v in group.outputs]
+        moved = 2 * sum(physical_bytes(kind) for kind in kinds)
+        work = sum(kind.size for kind in kinds) / self.machine.threads
+        strided = isinstance(group.anchor.op, Transpose) and self.strided(group.anchor.op)
+        arithmetic = work * (0.6 if strided else 0.05)
+        return layer_cost(self.machine, self.isa, self.name, group, arithmetic, moved)
+
+    def strided(self, op: Transpose) -> bool:
+        """True if the result's last axis is not the operand's."""
+        return bool(op.perm) and op.perm[-1] != len(op.perm) - 1
 
     def emit(self, group: Group, point: Point) -> Emitted:
         op, boxes = group.anchor.op, Boxes(group)

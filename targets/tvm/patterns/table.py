@@ -1,6 +1,7 @@
 """The kernels of the CPU target, in order of preference at equal cost."""
 
 from codesign.targets.tvm.kernel import CpuKernel
+from codesign.targets.tvm.patterns.contract import Contract
 from codesign.targets.tvm.patterns.conv import (
     ConvDepthwise,
     ConvDirect,
@@ -16,6 +17,7 @@ from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8,
 from codesign.targets.tvm.patterns.matmul import MatMulKernel
 from codesign.targets.tvm.patterns.move import MoveElements
 from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
+from codesign.targets.tvm.patterns.order import AlongAxis, Scatter
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 from codesign.targets.tvm.patterns.sparse import Sparse
 
@@ -39,6 +41,9 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     BatchNormScale,
     MoveElements,
     Indexed,
+    AlongAxis,
+    Scatter,
+    Contract,
     PoolWindows,
     ReducePixels,
     ReduceAxes,
