@@ -1,5 +1,6 @@
 """Model + target + passes -> compiled program: the one main path."""
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -116,7 +117,7 @@ def compile_job(job: Job, measure: Measure = "ends") -> Compiled:
     """Run the passes of `job` and build what comes out."""
     started = time.perf_counter()
     placed, ledger = run_pipeline(job.program, job.passes, job.context, measure)
-    job.context.progress("building", 1 - 1 / (len(job.passes) + 1))
+    job.context.progress("building", 1.0)
     job.target.verify(placed)
     built = job.target.build(placed)
     compiled = finish(placed, job.target, built, ledger, job.recipe, measure)
@@ -224,7 +225,8 @@ def finish(
         library.path.name,
         library.linked_with,
     )
-    return Compiled(manifest, built.weights, print_program(program), report, library.path, owner)
+    as_saved = json.loads(json.dumps(report))
+    return Compiled(manifest, built.weights, print_program(program), as_saved, library.path, owner)
 
 
 def versions() -> dict[str, str]:

@@ -32,7 +32,7 @@ def check_verb(
     The passes of the recipe run first, so that the verdict is about what would be compiled.
     """
     from codesign.cli.request import job
-    from codesign.compiler import before_schedule
+    from codesign.compiler import run_passes
     from codesign.mapping.check import check
 
     work = job(
@@ -46,7 +46,7 @@ def check_verb(
         calibration=calibration,
         seed=seed,
     )
-    verdicts = check(before_schedule(work), work.target)
+    verdicts = check(run_passes(work.unscheduled()), work.target)
     show_verdicts(verdicts, work.program.graph.name, work.target.spec)
     if not all(verdict.supported for verdict in verdicts):
         raise typer.Exit(UnsupportedModelError.exit_code)

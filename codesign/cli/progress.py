@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from codesign.cli.output import say, settings
 
 Report = Callable[[str, float], None]
-QUIET_SECONDS = 1.0  # what ends sooner is not worth a line
+LINE_SECONDS = 2.0
 
 
 @contextmanager
@@ -41,11 +41,15 @@ def _bar(title: str) -> Iterator[Report]:
 
 
 def _lines(title: str) -> Report:
+    """A line in two seconds at most."""
     start = time.monotonic()
+    last = start
 
     def report(message: str, done: float) -> None:
-        elapsed = time.monotonic() - start
-        if elapsed >= QUIET_SECONDS:
-            say(f"{title}: {done:4.0%} {message} ({elapsed:.0f} s)")
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LINE_SECONDS:
+            last = now
+            say(f"{title}: {done:4.0%} {message} ({now - start:.0f} s)")
 
     return report

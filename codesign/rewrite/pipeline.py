@@ -1,7 +1,8 @@
 """Running passes in order: verify after each, and write the ledger."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from codesign import spec
 from codesign.errors import RefusedError, VerificationError
@@ -22,24 +23,40 @@ def run_pipeline(
     pass that broke the program.
     """
     recorder = Recorder(program.graph, context, measure)
-    total = len(passes) + 1
-    context.progress("cost of the model as it came", 0.0)
+    context.progress("input: cost and accuracy", 0.0)
     rows = [recorder.row("input", program)]
     for i, step in enumerate(passes, start=1):
         name = spec.show(step.name, step)
-        context.progress(f"{name} [{i}/{len(passes)}]", i / total)
         start = time.perf_counter()
-        after = run_pass(program, step, context)
+        with _share(context, i, len(passes)):
+            after = run_pass(program, step, context)
         seconds = time.perf_counter() - start
+        context.progress(f"{step.name} [{i}/{len(passes)}]: cost and accuracy", i / len(passes))
         important = i == len(passes) or _scheduled_anew(program, after)
         rows.append(recorder.row(name, after, seconds, tuple(context.notes), important))
         program = after
     return program, Ledger(tuple(rows))
 
 
+@contextmanager
+def _share(context: Context, i: int, total: int) -> Iterator[None]:
+    """While pass number `i` runs, what it reports is its share of the whole."""
+    outer = context.progress
+
+    def inner(message: str, done: float) -> None:
+        outer(f"[{i}/{total}] {message}", (i - 1 + min(1.0, max(0.0, done))) / total)
+
+    context.progress = inner
+    try:
+        yield
+    finally:
+        context.progress = outer
+
+
 def run_pass(program: Program, step: Pass, context: Context) -> Program:
     """`program` after one pass, verified; its notes, and no others, are in the context."""
     context.notes = []
+    context.progress(step.name, 0.0)
     after = step.run(program, context)
     verify(after, context, spec.show(step.name, step))
     return after

@@ -1,7 +1,7 @@
 """Filling in a row of the ledger: counts, estimate, measurement, score."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from codesign.analysis import counts
 from codesign.analysis.entropy import entropy_bytes
@@ -11,7 +11,8 @@ from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context, Note, Target
 from codesign.rewrite.ledger import Row
-from codesign.rewrite.score import Scorer
+from codesign.rewrite.meaning import meaning
+from codesign.rewrite.score import Score, Scorer
 
 Measure = Literal["none", "ends", "all"]
 
@@ -23,6 +24,14 @@ class Recorder:
         self.target = context.target
         self.measure = measure
         self.scorer = Scorer(original, context.validation or context.calibration)
+        self._scored: tuple[tuple[Any, ...], Score] | None = None
+
+    def score(self, graph: Graph) -> Score:
+        """The score of `graph`; that of the row before if it means the same."""
+        key = meaning(graph)
+        if self._scored is None or self._scored[0] != key:
+            self._scored = key, self.scorer(graph)
+        return self._scored[1]
 
     def row(
         self,
@@ -36,7 +45,7 @@ class Recorder:
         graph = program.graph
         timed = self.measure == "all" or (self.measure == "ends" and important)
         cost = costs(program, self.target, timed)
-        score = self.scorer(graph)
+        score = self.score(graph)
         return Row(
             step,
             counts.parameters(graph),

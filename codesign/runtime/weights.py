@@ -10,12 +10,21 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
-from codesign.errors import ArtifactError, InvalidModelError
+from codesign.errors import ArtifactError, InvalidModelError, VerificationError
 from codesign.ir.packing import WIDEST, pack, packed_size, unpack
 
 SMALLEST = 1024  # bytes below which arrays are stored as they are
 WORTH = 0.9  # a way must take at most this share of the bytes
+UNREADABLE = (
+    InvalidModelError,
+    VerificationError,
+    SafetensorError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,12 @@ def dump_weights(weights: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, An
 
 def load_weights(content: bytes, stored: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Inverse of `dump_weights`; ArtifactError if `content` cannot be read."""
-    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         parts: dict[str, np.ndarray] = load(content)
         found = {name: _restore(name, Stored(**way), parts) for name, way in stored.items()}
-    except (SafetensorError, InvalidModelError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"the weights cannot be read: {error}") from None
     taken = {f"{name}.{part}" for name in stored for part in ("mask", "values")}
     return found | {name: array for name, array in parts.items() if name not in taken}
