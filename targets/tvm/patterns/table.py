@@ -19,6 +19,7 @@ from codesign.targets.tvm.patterns.move import MoveElements
 from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
 from codesign.targets.tvm.patterns.order import AlongAxis, Scatter
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
+from codesign.targets.tvm.patterns.recurrent import RecurrentLayer
 from codesign.targets.tvm.patterns.sparse import Sparse
 
 KERNELS: tuple[type[CpuKernel], ...] = (
@@ -43,6 +44,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     Indexed,
     AlongAxis,
     Scatter,
+    RecurrentLayer,
     Contract,
     PoolWindows,
     ReducePixels,
