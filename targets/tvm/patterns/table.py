@@ -12,6 +12,7 @@ from codesign.targets.tvm.patterns.conv import (
 )
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
+from codesign.targets.tvm.patterns.fallback import Fallback
 from codesign.targets.tvm.patterns.indexed import Indexed
 from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8, MeanInt8
 from codesign.targets.tvm.patterns.matmul import MatMulKernel
@@ -52,4 +53,5 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     Elementwise,
     View,
     Relayout,
+    Fallback,
 )
