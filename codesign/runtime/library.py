@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,6 @@ def set_threads(count: int) -> None:
     load_runtime()
     import tvm_ffi
 
-    mode = 1  # big cores first; the runtime pins each worker to one
+    mode = 1  # big cores first
     tvm_ffi.get_global_func("runtime.config_threadpool")(mode, count)
     _threads = count
