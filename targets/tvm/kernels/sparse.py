@@ -9,7 +9,6 @@ starts (absent if all are equally long), where each column begins in the image, 
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,8 @@ from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.elementwise import unravel
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
-from codesign.targets.tvm.kernels.sparse_frame import Frame
+from codesign.targets.tvm.kernels.sparse_end import BAND, End, Tile
+from codesign.targets.tvm.kernels.sparse_frame import Frame, Rows
 from codesign.targets.tvm.kernels.sparse_plane import Plane
 from codesign.targets.tvm.tir import (
     Function,
@@ -73,7 +73,7 @@ def lists(w: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
     flat = w.reshape(w.shape[0], -1) != 0
     short = -flat.shape[0] % rows
     padded = np.pad(flat, ((0, short), (0, 0)))
-    used: NDArray[np.bool_] = padded.reshape(-1, rows, flat.shape[1]).any(axis=1)
+    used: NDArray[np.bool_] = np.any(padded.reshape(-1, rows, flat.shape[1]), axis=1)
     return used
 
 
@@ -125,18 +125,6 @@ def pack(w: NDArray[np.float32], shape: ConvShape, point: Point) -> Packed:
     return Packed(None if even else starts.astype(np.int32), columns, values, longest)
 
 
-@dataclass(frozen=True)
-class Tile:
-    """`height` x `width` pixels at once: vectors that may overlap, and how many tiles there are."""
-
-    height: int
-    width: int
-    pitch: int
-    lanes: int
-    starts: tuple[int, ...]
-    counts: tuple[int, int]
-
-
 def tile(shape: ConvShape, isa: Isa, vectors: int) -> Tile:
     """The largest tile that `vectors` hold; the last ones of a map begin earlier and overlap."""
     plane = Plane(shape)
@@ -163,16 +151,17 @@ def emit(
     out = f.argument("out", frame.out, epilogue.out_dtype)
     image = frame.image(f, data, isa.f32_lanes)
     work = _Work(f, frame, point, packed, tile(shape, isa, point.vectors), image, tuple(arrays))
+    end = End(frame, work.tile, point.rows, epilogue, operands, out)
     high, wide = work.tile.counts
-    parts = min(work.lists, -(-TASKS // (shape.n * high * wide)))
-    share = -(-work.lists // parts)
+    share = work.share
     with f.parallel(shape.n * high * wide * -(-work.lists // share), "task") as task:
         *at, part = unravel(task, (shape.n, high, wide, -(-work.lists // share)))
-        number, y, x = (f.let(tirx.convert(v)) for v in work.origin(*at))
+        number, y, x = origin = tuple(f.let(tirx.convert(v)) for v in work.origin(*at))
         first = f.let(tirx.convert(part * share))
+        stage = end.stage(f)
         with f.serial(tirx.min(share, work.lists - first), "list", first) as i:
-            acc = work.reduce(i, number, y, x)
-            work.store(acc, i, (number, y, x), epilogue, operands, out)
+            end.keep(f, work.reduce(i, number, y, x), i, i - first, origin, stage)
+        end.write(f, first, origin, stage)
     return f.build()
 
 
@@ -197,6 +186,14 @@ class _Work:
     def lists(self) -> int:
         """Number of lists of columns."""
         return -(-self.shape.oc // self.point.rows)
+
+    @property
+    def share(self) -> int:
+        """Lists of one task."""
+        if isinstance(self.frame, Rows):
+            return BAND // self.point.rows
+        tasks = self.shape.n * self.tile.counts[0] * self.tile.counts[1]
+        return -(-self.lists // min(self.lists, -(-TASKS // tasks)))
 
     def origin(self, number: Expr, high: Expr, wide: Expr) -> tuple[Expr, Expr, Expr]:
         """(image, row, column) where the tile begins."""
@@ -239,63 +236,3 @@ class _Work:
             for row, weight in enumerate(weights):
                 number = first + row * vectors + vector
                 acc.store(number, multiply_add(weight, x, acc.load(number)))
-
-    def store(
-        self,
-        acc: Registers,
-        i: Expr,
-        at: tuple[Expr, Expr, Expr],
-        epilogue: Epilogue,
-        operands: tuple[Buffer, ...],
-        out: Buffer,
-    ) -> None:
-        """Write the rows of list `i`; rows that only fill the last list are left out."""
-        rows = self.point.rows
-        for row in range(rows):
-            channel = i * rows + row
-            writer = _Writer(self, acc, row, (at[0], channel), epilogue, operands, out)
-            if self.shape.oc % rows:
-                with self.f.when(channel < self.shape.oc):
-                    writer.write(at[1], at[2])
-            else:
-                writer.write(at[1], at[2])
-
-
-@dataclass(frozen=True)
-class _Writer:
-    """Stores one row of a tile through the epilogue."""
-
-    work: _Work
-    acc: Registers
-    row: int
-    outer: tuple[Expr, Expr]
-    epilogue: Epilogue
-    operands: tuple[Buffer, ...]
-    out: Buffer
-
-    def write(self, y: Expr, x: Expr) -> None:
-        """Store the tile whose first pixel is (y, x)."""
-        f, tile = self.work.f, self.work.tile
-        first = self.row * len(tile.starts)
-        if tile.height == 1:
-            for vector, start in enumerate(tile.starts):
-                with _lanes(f, tile.lanes) as lane:
-                    self._put(self.acc.element(first + vector, lane), y, x + start + lane)
-            return
-        span = f.local("span", (tile.starts[-1] + tile.lanes,), "float32")
-        for vector, start in enumerate(tile.starts):
-            f.store(span, self.acc.load(first + vector), (start,), tile.lanes)
-        for line in range(tile.height):
-            for start in range(0, tile.width, tile.lanes):
-                with _lanes(f, min(tile.lanes, tile.width - start)) as lane:
-                    value = load(span, (line * tile.pitch + start + lane,))
-                    self._put(value, y + line, x + start + lane)
-
-    def _put(self, value: Expr, y: Expr, x: Expr) -> None:
-        index = self.work.frame.index(*self.outer, y, x)
-        self.work.f.store(self.out, self.epilogue.apply(value, index, self.operands), index)
-
-
-def _lanes(f: Function, count: int) -> Any:
-    """A vectorized loop; a plain one over a single element."""
-    return f.vectorized(count) if count > 1 else f.serial(1)

@@ -5,17 +5,19 @@ whichever takes longer. Vectors that straddle cache lines load at half the rate,
 that come from the second-level cache because a tile of all channels does not fit the first.
 """
 
+from math import hypot
+
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.sparse import Point, tile
 from codesign.targets.tvm.kernels.sparse_frame import Frame, Rows
 
 L1_BYTES = 32 * 1024
 LINE = 64
-MULTIPLY = 0.6  # cycles of a vector multiply-add
-NEAR, FAR, SPLIT = 0.7, 1.3, 0.6  # cycles of a vector load from first and second level; straddling
-COLUMN = 1.5  # cycles of a column apart from its vectors
-LIST = 40.0  # cycles to begin and end a list
-STORE = 3.0  # cycles of a vector stored
+MULTIPLY = 0.7  # cycles of a vector multiply-add
+NEAR, FAR, SPLIT = 0.85, 1.6, 0.6  # cycles of a vector load from first and second level; straddling
+COLUMN = 1.1  # cycles of a column apart from its vectors
+LIST = 12.0  # cycles to begin and end a list
+STORE = 2.5  # cycles of a vector stored
 SCATTER = 1.5  # cycles of an element stored apart from its neighbours
 COPY = 1.0  # cycles of an element of the input's copy
 
@@ -27,8 +29,7 @@ def cycles(frame: Frame, isa: Isa, point: Point, lists: int, columns: int) -> fl
     aligned = not plane.copied and plane.channel * 4 % LINE == 0
     near = vectors * LINE * shape.ic <= L1_BYTES
     load = (NEAR if near else FAR) + (0 if aligned else SPLIT)
-    arithmetic = point.rows * vectors * MULTIPLY
-    column = max(arithmetic, vectors * load) + COLUMN
+    column = hypot(point.rows * vectors * MULTIPLY, vectors * load) + COLUMN
     stored = point.rows * vectors * STORE
     if isinstance(frame, Rows):
         stored = point.rows * vectors * cut.lanes * SCATTER
