@@ -1,4 +1,4 @@
-"""The chain behind an anchor as an epilogue: operands are collected first, then expressions made."""
+"""The chain behind an anchor as an epilogue: operands are collected, then expressions made."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Any multiply-accumulate nest, straight from its bounds and accesses: slow, general, parallel.
 
-The result's axes are loops, or several of them as digits; each operand's axes are sums of loops. An element that an access
-would read outside its operand is padding and counts as zero.
+An axis of the result is a loop, or several as digits; an axis of an operand is a sum of loops. An
+element that an access would read outside its operand is padding and counts as zero.
 """
 
 from dataclasses import dataclass

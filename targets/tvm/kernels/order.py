@@ -99,7 +99,7 @@ def running_sum(name: str, axis: Axis, exclusive: bool, reverse: bool) -> PrimFu
 
 
 def top(name: str, axis: Axis, k: int, out: tuple[int, ...], wins: Wins) -> PrimFunc:
-    """The k elements that come first, in order, and their positions: insertion into a sorted run."""
+    """The k elements that come first, in order, and their positions (insertion into a run)."""
     f = Function(name)
     x = f.argument("x", axis.shape, axis.dtype)
     values = f.argument("values", out, axis.dtype)

@@ -14,9 +14,10 @@ from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.elementwise import unravel
 from codesign.targets.tvm.kernels.fold import Fold
 from codesign.targets.tvm.kernels.window import Columns, Window, columns, row_taps
-from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, load
+from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, Registers, load
 
 WIDTH = 6  # outputs that a blocked pool keeps in registers
+WRITTEN_TAPS = 4  # taps of a row that are written out
 
 
 @dataclass(frozen=True)
@@ -107,29 +108,32 @@ class _Pool:
                 self._tile(segment, segment.start + tile * segment.width)
 
     def _tile(self, segment: Columns, start: Expr) -> None:
-        f, shape, w = self.f, self.shape, self.last
+        f, shape = self.f, self.shape
         dtype = Fold.carrier(shape.dtype)
         acc = f.registers("acc", segment.width, shape.block, dtype)
         for buffer in acc.buffers:
             with f.vectorized(shape.block) as lane:
                 f.store(buffer, shape.fold.start(dtype), (lane,))
-
-        def visit(place: tuple[Expr, ...]) -> None:
-            for taps in segment.taps:
-                with f.serial(taps.count, "tap", taps.first) if taps.count > 4 else _once() as t:
-                    for tap in (
-                        [t] if taps.count > 4 else range(taps.first, taps.first + taps.count)
-                    ):
-                        for column in range(taps.low, taps.high):
-                            self._step(acc.buffers[column], place, start + column, tap)
-
-        outer = self.outer_taps(visit)
+        outer = self.outer_taps(lambda place: self._row(segment, acc, place, start))
         for column, buffer in enumerate(acc.buffers):
             inside = sum(t.count for t in segment.taps if t.low <= column < t.high)
             count = self._count(outer, inside)
             with f.vectorized(shape.block) as lane:
                 index = (*self.leading, *self.outer, start + column, lane)
                 self.finish(load(buffer, (lane,)), count, index)
+
+    def _row(self, segment: Columns, acc: Registers, place: tuple[Expr, ...], start: Expr) -> None:
+        """Fold one input row into a tile; only wide windows loop over their taps."""
+        for taps in segment.taps:
+            columns_of = range(taps.low, taps.high)
+            if taps.count > WRITTEN_TAPS:
+                with self.f.serial(taps.count, "tap", taps.first) as tap:
+                    for column in columns_of:
+                        self._step(acc.buffers[column], place, start + column, tap)
+                continue
+            for number in range(taps.first, taps.first + taps.count):
+                for column in columns_of:
+                    self._step(acc.buffers[column], place, start + column, number)
 
     def _step(self, acc: Buffer, place: tuple[Expr, ...], column: Expr, tap: Expr) -> None:
         w = self.last
@@ -167,18 +171,12 @@ class _Pool:
             f.store(acc, shape.fold.start(dtype), (lane,))
 
         def visit(place: tuple[Expr, ...]) -> None:
-            with f.serial(taps[1], "tap", taps[0]) as tap:
-                with f.vectorized(width) if width > 1 else f.serial(1) as lane:
-                    at = (start + lane) * w.stride - w.before + tap * w.dilation
-                    x = load(self.x, (*self.leading, *place, at)).astype(dtype)
-                    f.store(acc, shape.fold.step(load(acc, (lane,)), x), (lane,))
+            lanes = f.vectorized(width) if width > 1 else f.serial(1)
+            with f.serial(taps[1], "tap", taps[0]) as tap, lanes as lane:
+                at = (start + lane) * w.stride - w.before + tap * w.dilation
+                x = load(self.x, (*self.leading, *place, at)).astype(dtype)
+                f.store(acc, shape.fold.step(load(acc, (lane,)), x), (lane,))
 
         count = self._count(self.outer_taps(visit), taps[1])
         with f.vectorized(width) if width > 1 else f.serial(1) as lane:
             self.finish(load(acc, (lane,)), count, (*self.leading, *self.outer, start + lane))
-
-
-def _once() -> "object":
-    from contextlib import nullcontext
-
-    return nullcontext(0)

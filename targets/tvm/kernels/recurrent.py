@@ -68,7 +68,7 @@ def pack(w: NDArray[np.float32], gates: int, width: int) -> NDArray[np.float32]:
 
 
 def emit(name: str, shape: RecurrentShape, isa: Isa) -> PrimFunc:
-    """Buffers: x, weight, recurrent, bias [D, 2, gates * width], initial states, peephole, results."""
+    """Buffers: x, weight, recurrent, bias [D, 2, gates], initial states, peephole, results."""
     f = Function(name)
     width, d = shape.padded(isa), len(shape.backward)
     columns = shape.gates * width

@@ -26,11 +26,11 @@ def emit(
     x = f.argument("x", source.physical(shape) if source else shape, dtype)
     physical = result.physical(shape) if result else shape
     out = f.argument("out", physical, dtype)
-    walked = physical[:-1] if result else physical[:-1]
+    walked = physical[:-1]
     with f.parallel(prod(walked), "row") as row:
         outer = unravel(row, walked)
         with f.serial(physical[-1], "i") as i:
-            logical = list((*outer, i))
+            logical = [*outer, i]
             if result is not None:
                 channel = outer[result.axis] * result.tile + i
                 logical = [*outer[: result.axis], channel, *outer[result.axis + 1 :]]

@@ -136,7 +136,8 @@ def _batch_norm(op: BatchNorm, x: Operands) -> list[Tensor]:
     from tvm import te, tirx, topi
 
     data: Any = x[0]
-    scale, bias, mean, var = (_channels(data, v) for v in x[1:5])
+    vectors: list[Any] = [_channels(data, v) for v in x[1:5]]
+    scale, bias, mean, var = vectors
     factor = te.compute(
         scale.shape,
         lambda *i: scale(*i) / tirx.sqrt(var(*i) + tirx.const(op.epsilon, data.dtype)),

@@ -84,8 +84,10 @@ def _plan(group: Group) -> Plan:
     op, shape = group.anchor.op, group.anchor_type.shape
     affine = group.input(1), group.input(2)
     if isinstance(op, AlongAxis):
-        body = normalize.softmax if op.kind == "softmax" else normalize.log_softmax
-        return Plan(RowShape.along(shape, op.axis), body)
+        soft: normalize.Body = normalize.softmax
+        if op.kind != "softmax":
+            soft = normalize.log_softmax
+        return Plan(RowShape.along(shape, op.axis), soft)
     if isinstance(op, LpNorm):
         return Plan(RowShape.along(shape, op.axis), normalize.lp_norm(p_norm(op.p), op.epsilon))
     if isinstance(op, LayerNorm):

@@ -41,7 +41,9 @@ class RecurrentLayer(Lone):
         backward = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
         return RecurrentShape(
             op.kind,
-            *x.shape,
+            x.shape[0],
+            x.shape[1],
+            x.shape[2],
             weight.shape[2],
             backward[op.direction],
             op.clip,

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from codesign.interpret.evaluate import evaluate
 from codesign.ir.builder import Builder
 from codesign.ir.dtype import from_numpy
 from codesign.ir.graph import Graph
+from codesign.ir.op import Op
+from codesign.ir.ops import OPS
 from codesign.ir.program import Program
 from codesign.runtime.execute import Executable
 from codesign.runtime.library import load_library
@@ -17,6 +21,18 @@ from codesign.targets.tvm.build import build
 from codesign.targets.tvm.target import Cpu
 
 HOST = Cpu()
+
+
+def f32(values: npt.ArrayLike) -> np.ndarray:
+    """An array of float32."""
+    return np.asarray(values, np.float32)
+
+
+def make(kind: str, *attributes: object) -> Op:
+    """The op of that kind."""
+    cls: Any = OPS[kind]
+    op: Op = cls(*attributes)
+    return op
 
 
 class Net(Builder):

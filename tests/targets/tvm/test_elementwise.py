@@ -13,7 +13,7 @@ from codesign.ir.ops.elementwise import Add, Binary, Div, Mod, Mul, Pow, Shift, 
 from codesign.ir.ops.logic import IsInf, Logical, Not, Where
 from codesign.ir.ops.unary import Reciprocal
 from codesign.targets.tvm.target import Cpu
-from tests.targets.tvm.harness import Net
+from tests.targets.tvm.harness import Net, f32, make
 
 SPECIAL = [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-40, 100.0, -100.0, 1.0]
 POSITIVE = {"log", "sqrt", "rsqrt", "acosh"}
@@ -29,7 +29,7 @@ def _functions(net: Net, dtype: str, tolerance: float) -> None:
     for kind in FUNCTIONS:
         # torch's vectorized gelu makes NaN of infinity.
         source = positive if kind in POSITIVE else bounded if kind == "gelu" else x
-        net.returns(net.op(OPS[kind](), source), tolerance)
+        net.returns(net.op(make(kind), source), tolerance)
 
 
 @pytest.mark.parametrize("isa", ["host", "avx2", "x86"])
@@ -54,8 +54,8 @@ def test_two_operands_of_every_type() -> None:
     net = Net()
     real = [net.normal(3, 5, 7), net.normal(5, 1)]
     edges = [
-        net.given(np.repeat(np.float32(SPECIAL), len(SPECIAL))),
-        net.given(np.tile(np.float32(SPECIAL), len(SPECIAL))),
+        net.given(np.repeat(f32(SPECIAL), len(SPECIAL))),
+        net.given(np.tile(f32(SPECIAL), len(SPECIAL))),
     ]
     for kind in BINARY:
         op = OPS[kind]
@@ -68,13 +68,13 @@ def test_two_operands_of_every_type() -> None:
         b = net.given(net.random.integers(1, 7, (4, 1)).astype(dtype))
         for kind in BINARY:
             if kind != "pow":
-                net.returns(net.op(OPS[kind](), a, b))
+                net.returns(net.op(make(kind), a, b))
         for left in (True, False):
             net.returns(net.op(Shift(left), a, b))
         net.returns(net.op(Mod(fmod=True), a, b))
     truth = [net.given(net.random.integers(0, 2, 40).astype(bool)) for _ in range(2)]
     for kind in ("and", "or", "xor", "equal"):
-        net.returns(net.op(OPS[kind](), *truth))
+        net.returns(net.op(make(kind), *truth))
     net.returns(net.op(Not(), truth[0]))
     net.check()
 
@@ -95,7 +95,7 @@ def test_division_by_an_integer_zero_does_not_stop_the_process() -> None:
 
 def test_casts_powers_and_choices() -> None:
     net = Net()
-    values = {
+    values: dict[str, np.ndarray] = {
         "float32": net.random.uniform(-100, 100, 50).astype(np.float32),
         "int64": net.random.integers(-1000, 1000, 50),
         "uint8": net.random.integers(0, 255, 50).astype(np.uint8),
@@ -105,13 +105,13 @@ def test_casts_powers_and_choices() -> None:
     for value in given.values():
         for want in ("bool", "u8", "i8", "i32", "i64", "f16", "f32", "f64"):
             net.returns(net.op(Cast(want), value))
-    x = net.given(np.float32([0.5, 2, 3.25, 0, 7]))
+    x = net.given(f32([0.5, 2, 3.25, 0, 7]))
     for exponent in (0.5, 1.0, 2.0, 3.0, -1.0, 1.7):
-        net.returns(net.op(Pow(), x, net.constant(np.float32(exponent))))
+        net.returns(net.op(Pow(), x, net.constant(f32(exponent))))
     a, b = net.normal(50), net.normal(1)
     net.returns(net.op(Where(), given["bool"], a, b))
     for positive, negative in ((True, False), (False, True), (False, False)):
-        net.returns(net.op(IsInf(positive, negative), net.given(np.float32(SPECIAL))))
+        net.returns(net.op(IsInf(positive, negative), net.given(f32(SPECIAL))))
     net.check()
 
 

@@ -7,7 +7,7 @@ from codesign.ir.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, 
 from codesign.ir.ops.pool import MaxPool
 from codesign.ir.ops.reduce import ReduceLogSumExp
 from codesign.ir.ops.softmax import Hardmax, LogSoftmax, Softmax
-from tests.targets.tvm.harness import Net
+from tests.targets.tvm.harness import Net, f32
 
 
 def test_ops_that_no_kernel_takes() -> None:
@@ -20,7 +20,7 @@ def test_ops_that_no_kernel_takes() -> None:
         net.returns(net.op(LogSoftmax(axis), exact), 1e-12)
     for axes in ((1,), (0, 2)):
         net.returns(net.op(ReduceLogSumExp(axes), x))
-    empty = net.given(np.float32([[-np.inf, -np.inf], [1, np.inf]]))
+    empty = net.given(f32([[-np.inf, -np.inf], [1, np.inf]]))
     net.returns(net.op(ReduceLogSumExp((1,), keepdims=False), empty))
     doubles = [net.given(net.random.uniform(0.5, 2, 6)) for _ in range(4)]
     net.returns(net.op(LayerNorm(2), exact), 1e-12)

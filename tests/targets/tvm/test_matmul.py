@@ -1,6 +1,5 @@
 """Matrix products and fully connected layers on the CPU against torch."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +8,7 @@ from codesign.ir.ops.activation import Gelu, Relu
 from codesign.ir.ops.elementwise import Add, Mul
 from codesign.ir.ops.matmul import Linear, MatMul
 from codesign.targets.tvm.target import Cpu
-from tests.targets.tvm.harness import Net
+from tests.targets.tvm.harness import Net, f32
 
 
 def _layer(net: Net, x: str, depth: int, columns: int) -> str:
@@ -45,7 +44,7 @@ def test_products_of_two_values() -> None:
         ((1, 2, 5, 4), (4, 19)),
     ]:
         product = net.op(MatMul(), net.normal(*a), net.normal(*b))
-        net.returns(net.op(Mul(), product, net.constant(np.float32(0.25))))
+        net.returns(net.op(Mul(), product, net.constant(f32(0.25))))
     net.check(kernels={"matmul": 7})
 
 

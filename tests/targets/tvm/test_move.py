@@ -53,7 +53,7 @@ def test_gathers_with_positions_known_or_not() -> None:
         net.returns(net.op(Gather(1), x, indices), 0.0)
         net.returns(net.op(Gather(2), x, indices), 0.0)
     net.returns(net.op(Embedding(), net.given(net.random.integers(0, 30, (1, 9))), table), 0.0)
-    net.returns(net.op(Gather(0), x, net.constant(np.int64(-1))), 0.0)
+    net.returns(net.op(Gather(0), x, net.constant(np.asarray(-1))), 0.0)
     net.check(kernels={"move": 8})
 
 

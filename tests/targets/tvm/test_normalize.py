@@ -9,7 +9,7 @@ from codesign.ir.ops.elementwise import Add
 from codesign.ir.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LpNorm, RmsNorm
 from codesign.ir.ops.softmax import LogSoftmax, Softmax
 from codesign.targets.tvm.target import Cpu
-from tests.targets.tvm.harness import Net
+from tests.targets.tvm.harness import Net, f32
 
 
 @pytest.mark.parametrize("isa", ["host", "avx2", "x86"])
@@ -20,7 +20,7 @@ def test_softmax_along_any_axis(isa: str) -> None:
         for axis in range(len(shape)):
             net.returns(net.op(Softmax(axis), x), 1e-6)
             net.returns(net.op(LogSoftmax(axis), x), 2e-6)
-    large = net.given(np.float32([[1e4, 1e4, -1e4], [-np.inf, 0, 1], [-200, -100, 3e38]]))
+    large = net.given(f32([[1e4, 1e4, -1e4], [-np.inf, 0, 1], [-200, -100, 3e38]]))
     net.returns(net.op(Softmax(1), large))
     net.check(Cpu(isa))
 
@@ -34,7 +34,7 @@ def test_normalizations_with_and_without_scale() -> None:
     net.returns(net.op(RmsNorm(2), x, net.weight(50)))
     net.returns(net.op(RmsNorm(1), x))
     net.returns(net.op(Relu(), net.op(Add(), net.op(LayerNorm(2), x), x)))
-    shifted = net.op(Add(), x, net.constant(np.float32(1000)))
+    shifted = net.op(Add(), x, net.constant(f32(1000)))
     net.returns(net.op(LayerNorm(2), shifted), 1e-3)
     for p in (1, 2):
         for axis in (1, 2):

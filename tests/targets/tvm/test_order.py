@@ -9,7 +9,7 @@ from codesign.ir.ops.einsum import Einsum
 from codesign.ir.ops.matmul import Linear, MatMul
 from codesign.ir.ops.order import ArgMax, ArgMin, CumSum, TopK
 from codesign.ir.ops.scatter import ScatterElements, ScatterNd
-from tests.targets.tvm.harness import Net
+from tests.targets.tvm.harness import Net, f32
 
 
 def test_extremes_sums_and_largest_along_any_axis() -> None:
@@ -30,7 +30,7 @@ def test_extremes_sums_and_largest_along_any_axis() -> None:
                 values, places = net.results(TopK(k, axis, largest), x, names=["v", "p"])
                 net.returns(values, 0.0)
                 net.returns(places)
-    net.returns(net.op(ArgMax(0), net.given(np.float32([1, np.nan, 3, np.nan]))))
+    net.returns(net.op(ArgMax(0), net.given(f32([1, np.nan, 3, np.nan]))))
     net.check()
 
 
