@@ -32,8 +32,11 @@ def load_runtime() -> None:
     """Make the TVM runtime's symbols visible to libraries that are opened later.
 
     Asks for AMX tile registers as well, before the runtime starts threads that inherit the answer.
+    Unless TVM_BIND_THREADS says otherwise its threads are left to the operating system: binding
+    would keep the calling thread, and all that torch or numpy start from it, on one core for good.
     """
     enable_amx()
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
     with without("torch"):  # which tvm_ffi would load (3 s) if it is installed
         import tvm_ffi  # noqa: F401  (loads libtvm_ffi, which the runtime needs)
 
