@@ -37,6 +37,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message=".*assigned during export")
             yield
     finally:
         logging.disable(before)

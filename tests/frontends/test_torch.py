@@ -130,9 +130,12 @@ def test_attention_is_a_chain_of_known_ops() -> None:
     layer = nn.MultiheadAttention(8, 2, batch_first=True)
     x = torch.randn(2, 5, 8)
     graph = agree(lambda x: layer(x, x, x, need_weights=False)[0], x)
-    assert [
-        k for k in kinds(graph) if k in ("matmul", "mul", "softmax", "add")
-    ] == ["matmul", "mul", "softmax", "matmul"]
+    assert [k for k in kinds(graph) if k in ("matmul", "mul", "softmax", "add")] == [
+        "matmul",
+        "mul",
+        "softmax",
+        "matmul",
+    ]
     encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True).eval()
     assert "layer_norm" in kinds(agree(encoder, x))
 
