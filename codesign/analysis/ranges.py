@@ -45,9 +45,15 @@ def observe(traces: Traces, values: Collection[str]) -> dict[str, Histogram]:
     counts = {value: np.zeros(BINS, np.int64) for value in values}
     for sample in traces():
         for value in values:
-            span = (lows[value], _above(lows[value], highs[value]))
-            counts[value] += np.histogram(sample[value], BINS, span)[0]
+            counts[value] += _counts(sample[value], lows[value], highs[value])
     return {v: Histogram(lows[v], _above(lows[v], highs[v]), counts[v]) for v in values}
+
+
+def _counts(array: np.ndarray, low: float, high: float) -> np.ndarray:
+    """np.histogram over equal bins, by arithmetic: several times faster."""
+    width = (_above(low, high) - low) / BINS
+    bins = ((array.reshape(-1) - low) * np.float32(1 / width)).astype(np.int32)
+    return np.bincount(np.clip(bins, 0, BINS - 1, out=bins), minlength=BINS)
 
 
 def _above(low: float, high: float) -> float:
