@@ -91,6 +91,20 @@ def test_a_contraction_takes_codes_and_gives_floats() -> None:
     m.agree(model, {"x": m.random(1, 3, 6, 6)})
 
 
+def test_a_split_between_codes_needs_no_conversion() -> None:
+    nodes = [
+        q("x", "a"),
+        d("a", "b"),
+        m.node("Split", "b", "l r", axis=2, num_outputs=2),
+        *(q("l", "lq"), d("lq", "ld"), q("r", "rq"), d("rq", "rd")),
+        m.node("Concat", "rd ld", "c", axis=1),
+        *(q("c", "cq"), d("cq", "y")),
+    ]
+    model = m.model_of(nodes, [X], ["y"], GRID)
+    assert m.kinds(import_onnx(model)) == ["encode", "split", "concat", "decode"]
+    m.agree(model, {"x": m.random(1, 3, 6, 6)}, rtol=0)
+
+
 def test_a_float_input_keeps_the_encode_after_it() -> None:
     nodes = [m.node("Relu", "x", "r"), q("r", "a"), d("a", "b"), q("b", "c"), d("c", "y")]
     graph = import_onnx(m.model_of(nodes, [X], ["y"], GRID))

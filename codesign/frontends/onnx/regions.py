@@ -57,7 +57,6 @@ def _absorbed(graph: Graph) -> Graph:
             isinstance(node.op, Encode)
             and maker is not None
             and maker.name in inside
-            and len(maker.outputs) == 1
             and graph.only_use(source) is node
         ):
             types[source] = types.pop(node.name)
@@ -82,11 +81,11 @@ def _stays_encoded(graph: Graph) -> set[str]:
     for node in reversed(graph.nodes):
         if node.name not in inside:
             continue
-        value = node.outputs[0]
-        reader = graph.only_use(value)
         nest = node.op.loops(graph.input_types(node), graph.output_types(node))
-        feeds = reader is not None and reader.name in found
-        if graph.types[value].integer is not None or nest is not None or feeds:
+        encoded = any(kind.integer is not None for kind in graph.output_types(node))
+        onwards = [graph.only_use(value) for value in node.outputs]
+        feeds = any(reader is not None and reader.name in found for reader in onwards)
+        if encoded or nest is not None or feeds:
             found.add(node.name)
     return found
 
