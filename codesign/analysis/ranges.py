@@ -53,7 +53,8 @@ def _counts(array: np.ndarray, low: float, high: float) -> np.ndarray:
     """np.histogram over equal bins, by arithmetic: several times faster."""
     width = (_above(low, high) - low) / BINS
     bins = ((array.reshape(-1) - low) * np.float32(1 / width)).astype(np.int32)
-    return np.bincount(np.clip(bins, 0, BINS - 1, out=bins), minlength=BINS)
+    counts: np.ndarray = np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)
+    return counts
 
 
 def _above(low: float, high: float) -> float:
@@ -81,7 +82,7 @@ def clipping(
         return histogram.low, histogram.high
     score = _squared_error if method == "mse" else _divergence
     ranges = _shrunken(histogram)
-    return min(ranges, key=lambda span: score(histogram, *span, levels))
+    return min(ranges, key=lambda span: score(histogram, span[0], span[1], levels))
 
 
 def _percentile(h: Histogram, percentile: float) -> tuple[float, float]:

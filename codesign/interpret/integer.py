@@ -58,7 +58,8 @@ def accumulated(acc: Codes, scale: np.ndarray, out: Int | None, axis: int) -> Co
         return values
     if out.width == ACCUMULATOR_BITS and np.array_equal(out.scale.array, scale):
         return acc
-    return requantize([(acc, scale.astype(np.float64) / out.scale.array.astype(np.float64))], out, acc.ndim, axis)
+    real = scale.astype(np.float64) / out.scale.array.astype(np.float64)
+    return requantize([(acc, real)], out, acc.ndim, axis)
 
 
 class IntegerInterpreter:

@@ -49,7 +49,9 @@ def choose(node: Node, program: Program, target: Target, taken: set[str]) -> tup
             best = latency, kernel, group
     if best is None:
         why = "; ".join(refusals) or f"no kernel starts with {node.kind}"
-        raise UnsupportedModelError(f"target {target.spec} cannot run {node.kind} %{node.name}: {why}")
+        raise UnsupportedModelError(
+            f"target {target.spec} cannot run {node.kind} %{node.name}: {why}"
+        )
     return best[1], best[2]
 
 

@@ -60,9 +60,7 @@ def replace_by(edit: Edit, node: Node, chain: Chain) -> None:
     edit.replace(node.name, chain(_InEdit(edit), node.operands[0]))
 
 
-def pays(
-    context: Context, graph: Graph, node: Node, chain: Chain, text: str, slower: bool
-) -> bool:
+def pays(context: Context, graph: Graph, node: Node, chain: Chain, text: str, slower: bool) -> bool:
     """Whether `chain` is faster than `node` on the target; the decision is noted with `text`.
 
     Without a target it is taken to pay. With `slower` it may be slower.

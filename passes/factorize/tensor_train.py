@@ -6,8 +6,8 @@ import numpy as np
 
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
-from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.elementwise import Add
+from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.shape import Reshape, Transpose
 from codesign.passes.factorize.chain import Chain, Maker
 from codesign.passes.factorize.low_rank import spectrum

@@ -26,8 +26,8 @@ _PATTERN = re.compile(r"(\d+)(:|x)(\d+)\Z")
 class PruneMagnitude(Pass):
     """Set the weights of least magnitude to zero (Han et al., 2015) and store the others only.
 
-    `pattern` is `unstructured`, `n:m` (n of m neighbours stay, m - n go: `2:4`) or `RxC` (whole
-    blocks of the weight seen as a matrix [output, rest], by their Euclidean norm: `16x1`).
+    `pattern` is `unstructured`, `n:m` (n of m neighbours along the input channels stay: `2:4`) or
+    `RxC` (whole blocks of the weight seen as a matrix [output, rest], by their norm: `16x1`).
     `sparsity` is the share that goes; with `scope` `global` one threshold rules all layers, with
     `layer` each loses that share. `skip` names layers (patterns) to leave. Layers with fewer than
     `min_elements` weights, or whose sparse form would be larger, stay dense.
@@ -70,8 +70,7 @@ class PruneMagnitude(Pass):
         limits = self._limits(scores)
         edit = Edit(graph)
         for node in layers:
-            kept = self._kept(scores[node.name], limits[node.name])
-            self._store(edit, graph, node, kept, context)
+            self._store(edit, graph, node, scores[node.name] > limits[node.name], context)
         return program.with_graph(edit.graph())
 
     def _block(self) -> tuple[int, int]:
@@ -99,27 +98,22 @@ class PruneMagnitude(Pass):
         joined = np.concatenate([s.reshape(-1) for s in scores.values()])
         return dict.fromkeys(scores, float(np.quantile(joined, self.sparsity)))
 
-    def _kept(self, scores: np.ndarray, limit: float) -> np.ndarray:
-        """True for the scores that stay."""
+    def _mask(self, weight: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """True for the weights that stay, `kept` saying so by weight or block of the matrix."""
         pattern = self._nm()
-        if pattern is None:
-            return scores > limit
-        n, m = pattern
-        short = -scores.shape[1] % m
-        runs = np.pad(scores, ((0, 0), (0, short)), constant_values=-1.0)
-        runs = runs.reshape(scores.shape[0], -1, m)
-        ranks = np.argsort(np.argsort(-runs, axis=2, kind="stable"), axis=2)
-        return (ranks < n).reshape(scores.shape[0], -1)[:, : scores.shape[1]]
+        if pattern is not None:
+            return NM(*pattern).keep(weight)
+        rows, columns = self._block()
+        mask = np.repeat(np.repeat(kept, rows, axis=0), columns, axis=1)
+        width = prod(weight.shape[1:])
+        return mask[: weight.shape[0], :width].reshape(weight.shape)
 
     def _store(
         self, edit: Edit, graph: Graph, node: Node, kept: np.ndarray, context: Context
     ) -> None:
         value = node.operands[1]
         kind, const = graph.types[value], graph.constants[value]
-        matrix = _matrix(graph, node)
-        rows, columns = self._block()
-        mask = np.repeat(np.repeat(kept, rows, axis=0), columns, axis=1)
-        mask = mask[: matrix.shape[0], : matrix.shape[1]].reshape(kind.shape)
+        mask = self._mask(const.array, kept)
         pruned = np.where(mask, const.array, const.array.dtype.type(0))
         best = min(self._forms(kind, pruned, kept), key=lambda form: form.bits)
         gone = 1 - np.count_nonzero(pruned) / pruned.size

@@ -81,13 +81,9 @@ def affine(graph: Graph, node: Node) -> Affine | None:
     ones, zeros = np.ones_like(vector), np.zeros_like(vector)
     if node.kind == "div" and not vector.all():
         return None
-    terms = {
-        "add": lambda: (ones, vector),
-        "sub": lambda: (ones, -vector),
-        "mul": lambda: (vector, zeros),
-        "div": lambda: (1 / vector, zeros),
-    }
-    return (x, *terms[node.kind]())
+    if node.kind in ("add", "sub"):
+        return x, ones, vector if node.kind == "add" else -vector
+    return x, vector if node.kind == "mul" else 1 / vector, zeros
 
 
 def _by_channel(graph: Graph, x: str, other: str) -> np.ndarray | None:

@@ -92,7 +92,7 @@ def _general(group: Group) -> tuple[Epilogue, list[Argument]]:
 
 
 def clamp_bounds(group: Group, start: int = 0) -> tuple[int, int] | None:
-    """The codes that the chain from node `start` on leaves, if it only clamps codes of the result."""
+    """The codes that the chain leaves from node `start` on, if all it does is clamp them."""
     out = group.output_type.integer
     if out is None or out.width > 8 or out.axis is not None:
         return None
@@ -134,7 +134,12 @@ def _requantized(
         ratios.append(scale_ratio(other, out))
     fixed = fixed_point(ratios)
     scaling = Scaling(
-        bias_codes(group), fixed.multipliers[0], fixed.shift, int(out.zero.array), low, high,
+        bias_codes(group),
+        fixed.multipliers[0],
+        fixed.shift,
+        int(out.zero.array),
+        low,
+        high,
         out.storage,
     )
     residual = None

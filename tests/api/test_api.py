@@ -24,7 +24,7 @@ def test_compiled_program_gives_what_the_interpreter_gives() -> None:
     compiled = small_compiled()
     by_position, by_name = compiled(x), compiled(x=x)
     assert isinstance(by_position, np.ndarray)
-    np.testing.assert_allclose(by_position, want, **CLOSE)
+    np.testing.assert_allclose(by_position, want, rtol=CLOSE["rtol"], atol=CLOSE["atol"])
     np.testing.assert_array_equal(by_name, by_position)
 
 

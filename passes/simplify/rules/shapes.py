@@ -44,9 +44,7 @@ def pad_into_conv(graph: Graph, node: Node, edit: Edit) -> str | None:
     around = any(any(p) for p in pad.pads[:2]) or min(min(p) for p in pad.pads) < 0
     if pad.mode != "constant" or pad.value != 0 or around or len(before.operands) > 1:
         return None
-    both = tuple(
-        (a + c, b + d) for (a, b), (c, d) in zip(node.op.pads, pad.pads[2:], strict=True)
-    )
+    both = tuple((a + c, b + d) for (a, b), (c, d) in zip(node.op.pads, pad.pads[2:], strict=True))
     inputs = (before.operands[0], *node.inputs[1:])
     return edit.add(replace(node.op, pads=both), *inputs, name=node.name)
 
@@ -59,6 +57,4 @@ def global_average(graph: Graph, node: Node, edit: Edit) -> str | None:
     dilated = any(d != 1 for d in node.op.dilations)
     if not whole or dilated or graph.types[node.name].shape[2:] != (1,) * (x.rank - 2):
         return None
-    return edit.add(
-        ReduceMean(tuple(range(2, x.rank)), True), node.operands[0], name=node.name
-    )
+    return edit.add(ReduceMean(tuple(range(2, x.rank)), True), node.operands[0], name=node.name)

@@ -41,8 +41,8 @@ class Int8Kernel(CpuKernel):
         demand: dict[str, Tiled | None] = {}
         for value in (*group.variables, *group.outputs):
             kind = group.type(value)
-            tile = Tiled(1, channels(kind.shape[1])) if kind.rank == group.output_type.rank else None
-            demand[value] = tile
+            same = kind.rank == group.output_type.rank
+            demand[value] = Tiled(1, channels(kind.shape[1])) if same else None
         return demand
 
     def default(self, group: Group) -> Point:

@@ -188,7 +188,9 @@ class AddInt8(CpuKernel):
         if constant or len(group.anchor.operands) < 2 or any(unsigned(k) is None for k in kinds):
             return Refusal("it adds unsigned 8-bit codes", ", ".join(map(str, kinds)))
         if len({k.shape for k in kinds}) > 1 or kinds[0].rank < 3:
-            return Refusal("its operands have one shape of rank 3 or more", f"{kinds[0]}, {kinds[1]}")
+            return Refusal(
+                "its operands have one shape of rank 3 or more", f"{kinds[0]}, {kinds[1]}"
+            )
         if clamp_bounds(group) is None:
             return Refusal("only clamps of its result are fused", "the chain does more")
         return None
@@ -203,8 +205,11 @@ class AddInt8(CpuKernel):
         assert ea is not None and eb is not None and out is not None and bounds is not None
         fixed = fixed_point([scale_ratio(ea, out), scale_ratio(eb, out)])
         scaling = Scaling(
-            -ea.zero.array.astype(np.int64), fixed.multipliers[0], fixed.shift,
-            int(out.zero.array), *bounds,
+            -ea.zero.array.astype(np.int64),
+            fixed.multipliers[0],
+            fixed.shift,
+            int(out.zero.array),
+            *bounds,
         )
         residual = Residual(physical_shape(b), int(eb.zero.array), fixed.multipliers[1])
         scaled = requantize(scaling, channels(a.shape[1]), self.isa, residual)
