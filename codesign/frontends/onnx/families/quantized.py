@@ -15,7 +15,7 @@ from codesign.frontends.onnx.families.convolution import conv_op
 from codesign.frontends.onnx.families.linear import product
 from codesign.frontends.onnx.families.shape import reshaped
 from codesign.frontends.onnx.order import describe
-from codesign.frontends.onnx.tensor import NARROW, numpy_dtype
+from codesign.frontends.onnx.tensor import NARROW, check_finite, numpy_dtype
 from codesign.frontends.onnx.value import Value
 from codesign.ir.const import Const
 from codesign.ir.dtype import DType, from_numpy
@@ -119,7 +119,10 @@ def dequantized(call: Call, codes: Value, grid: Grid) -> Value:
     if codes.codes_of is not None and codes.codes_of.encoding == kind:
         return codes.codes_of
     if codes.array is not None:
-        values = kind.decode({"values": codes.array}, codes.shape).astype(grid.scale.dtype.numpy)
+        with np.errstate(over="ignore"):
+            values = kind.decode({"values": codes.array}, codes.shape)
+            values = values.astype(grid.scale.dtype.numpy)
+        check_finite(values, f"the constant that {describe(call.node)} dequantizes")
         return call.emit.constant(values, codes.label, kind=kind)
     plain = _arithmetic(call, codes, grid)
     return call.emit.encode(plain, kind) if grid.width <= 16 else plain
