@@ -125,12 +125,7 @@ class Target(ABC):
     def _verify_layouts(self, kernel: Kernel, group: Group) -> None:
         want = kernel.layouts(group)
         if want is None:
-            values = [*group.variables, *group.outputs]
-            found = {group.type(v).layout for v in values if self.tied(group, v)}
-            if len(found) > 1:
-                raise RefusedError(
-                    f"{kernel.name} %{group.name} mixes layouts {sorted(map(str, found))}"
-                )
+            self._verify_tied(kernel, group)
             return
         for value, layout in want.items():
             have = group.type(value).layout
@@ -138,3 +133,13 @@ class Target(ABC):
                 raise RefusedError(
                     f"{kernel.name} %{group.name} needs %{value} in layout {layout}, it has {have}"
                 )
+
+    def _verify_tied(self, kernel: Kernel, group: Group) -> None:
+        """RefusedError unless the tied values are all plain or all blocked as this target does."""
+        values = [v for v in (*group.variables, *group.outputs) if self.tied(group, v)]
+        found = {v: group.type(v).layout for v in values}
+        blocked = {v for v, layout in found.items() if layout is not None}
+        strange = any(found[v] != self.tile(group.type(v)) for v in blocked)
+        if strange or 0 < len(blocked) < len(found):
+            layouts = ", ".join(f"%{v} {layout}" for v, layout in found.items())
+            raise RefusedError(f"{kernel.name} %{group.name} mixes layouts: {layouts}")

@@ -16,6 +16,7 @@ from codesign.ir.program import Program
 from codesign.passes.quantize import scales
 from codesign.passes.quantize.regions import ANCHORS, Regions, quantizable
 from codesign.passes.quantize.retype import rewrite
+from codesign.passes.simplify import codes
 from codesign.rewrite.context import Context, Dataset
 from codesign.rewrite.pass_ import Pass
 
@@ -53,7 +54,7 @@ class QuantizeInt8(Pass):
             raise UsageError(f"{self.name}: samples is {self.samples}, expected at least 1")
 
     def run(self, program: Program, context: Context) -> Program:
-        graph = program.graph
+        graph = codes.unify(program.graph)
         anchors = []
         for node in graph.nodes:
             if node.kind not in ANCHORS:
@@ -65,11 +66,11 @@ class QuantizeInt8(Pass):
             else:
                 anchors.append(node.name)
         if not anchors:
-            return program
+            return program.with_graph(graph)
         regions = Regions(graph, frozenset(anchors))
         data = context.need_calibration(self.name)
         encodings = self._encodings(graph, regions, data, context)
-        return program.with_graph(rewrite(graph, regions, encodings, self.per_channel))
+        return program.with_graph(codes.unify(rewrite(graph, regions, encodings, self.per_channel)))
 
     def _encodings(
         self, graph: Graph, regions: Regions, data: Dataset, context: Context

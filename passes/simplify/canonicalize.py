@@ -7,6 +7,7 @@ from typing import ClassVar
 from codesign.errors import UsageError
 from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Program
+from codesign.passes.simplify import codes
 from codesign.passes.simplify.rules import activations, identities, norms, shapes
 from codesign.rewrite.context import Context
 from codesign.rewrite.edit import Edit
@@ -49,6 +50,7 @@ class Canonicalize(Pass):
 
     Drops ops that change nothing, joins chains of reshapes and of transposes, moves zero pads into
     convolutions, and finds hard-swish, silu, gelu, layer norm and linear layers in their pieces.
+    Codes of quantized models take the form that kernels compute with (see `codes`).
 
     Before:
         %s: tensor<4xf32> = sigmoid(%x)
@@ -66,7 +68,7 @@ class Canonicalize(Pass):
             raise UsageError(f"{self.name}: rounds is {self.rounds}, expected at least 1")
 
     def run(self, program: Program, context: Context) -> Program:
-        graph = program.graph
+        graph = codes.unify(program.graph)
         for _ in range(self.rounds):
             edit = Edit(graph)
             for node in graph.nodes:

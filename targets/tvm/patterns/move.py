@@ -1,7 +1,7 @@
 """Ops that move elements: each is a list of boxes to copy (see `kernels.remap`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, ClassVar
 
@@ -14,11 +14,13 @@ from codesign.ir.ops.rearrange import DepthToSpace, SpaceToDepth
 from codesign.ir.ops.resize import Resize
 from codesign.ir.ops.shape import Expand, Transpose
 from codesign.ir.program import Point
+from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.cost import layer_cost
 from codesign.targets.tvm.emitted import Argument, Emitted
+from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernel import CpuKernel
 from codesign.targets.tvm.kernels import remap
 from codesign.targets.tvm.kernels.remap import Move, Remap, Table, strides
@@ -52,7 +54,11 @@ class Boxes:
         value = self.group.input(role)
         assert value is not None
         const = self.group.graph.constants.get(value)
-        return self.argument(value if const is None else np.ascontiguousarray(const.array))
+        if const is None:
+            return self.argument(value)
+        code = self.group.output_type.integer if const.array.dtype.kind == "f" else None
+        content = const.array if code is None else code.encode(const.array)["values"]
+        return self.argument(np.ascontiguousarray(content))
 
     def argument(self, argument: Argument) -> int:
         """The number of a further input."""
@@ -77,15 +83,16 @@ class Boxes:
         number = self.source() if source is None else source
         self.moves.append(Move(number, target, extents, reads, writes, first, start))
 
-    def emitted(self, isa: Any) -> Emitted:
-        """The function and its arguments."""
+    def emitted(self, isa: Isa) -> Emitted:
+        """The function and its arguments; results without elements have no buffer."""
         group = self.group
         inputs = tuple(self._described(argument) for argument in self.sources)
-        outputs = tuple(
-            (physical_shape(group.type(v)), physical_dtype(group.type(v))) for v in group.outputs
-        )
-        whole = Remap(inputs, outputs, tuple(self.moves), self.fill)
-        return Emitted(lambda name: remap.emit(name, whole, isa), (*self.sources, *group.outputs))
+        kept = [v for v in group.outputs if group.type(v).size]
+        numbers = {group.outputs.index(v): i for i, v in enumerate(kept)}
+        outputs = tuple((physical_shape(group.type(v)), physical_dtype(group.type(v))) for v in kept)
+        moves = [replace(m, target=numbers[m.target]) for m in self.moves if prod(m.extents)]
+        whole = Remap(inputs, outputs, tuple(moves), self.fill)
+        return Emitted(lambda name: remap.emit(name, whole, isa), (*self.sources, *kept))
 
     def _described(self, argument: Argument) -> tuple[Shape, str]:
         if isinstance(argument, str):
@@ -129,28 +136,41 @@ def _slice(op: Slice, boxes: Boxes) -> None:
 
 
 def _concat(op: Concat, boxes: Boxes) -> None:
-    out = boxes.result()
-    steps, start = strides(out), 0
-    for role in range(len(boxes.group.anchor.inputs)):
-        part = boxes.shape(role)
-        source = boxes.source(role)
-        boxes.move(part, strides(part), steps, 0, start * steps[op.axis], source)
-        start += part[op.axis]
+    steps, start = strides(boxes.result()), 0
+    for role, value in enumerate(boxes.group.anchor.operands):
+        part, source = boxes.shape(role), boxes.source(role)
+        axis, extents = _joined(op.axis, boxes.group.type(value), part)
+        boxes.move(extents, strides(part), steps, 0, start * steps[axis], source)
+        start += extents[axis]
 
 
 def _split(op: Split, boxes: Boxes) -> None:
     steps, first, source = strides(boxes.shape()), 0, boxes.source()
-    for number in range(len(op.sizes)):
+    for number, value in enumerate(boxes.group.outputs):
         part = boxes.result(number)
-        boxes.move(part, steps, strides(part), first * steps[op.axis], 0, source, number)
-        first += part[op.axis]
+        axis, extents = _joined(op.axis, boxes.group.type(value), part)
+        boxes.move(extents, steps, strides(part), first * steps[axis], 0, source, number)
+        first += extents[axis]
+
+
+def _joined(axis: int, kind: TensorType, physical: Shape) -> tuple[int, Shape]:
+    """The physical axis along which parts of type `kind` lie side by side, and their extents.
+
+    Codes lie with all channels last, of which only those that there are count.
+    """
+    if kind.integer is None or kind.layout is None or axis != kind.layout.axis:
+        return axis, physical
+    return len(physical) - 1, (*physical[:-1], kind.shape[axis])
 
 
 def _pad(op: Pad, boxes: Boxes) -> None:
     shape, out = boxes.shape(), boxes.result()
     if op.mode == "constant":
         start = sum(b * s for (b, _), s in zip(op.pads, strides(out), strict=True))
-        boxes.fill = op.value
+        code = boxes.group.output_type.integer
+        boxes.fill = (
+            op.value if code is None else float(code.encode(np.asarray(op.value))["values"])
+        )
         boxes.move(shape, strides(shape), strides(out), 0, start)
         return
     import torch
@@ -235,6 +255,29 @@ MOVES: dict[str, Callable[[Any, Boxes], None]] = {
 }
 
 
+def refuse_mixed(group: Group) -> Refusal | None:
+    """None if all values that are moved are plain, or codes of one encoding with one scale."""
+    moved = [v for v in group.variables if group.type(v).dtype.is_float]
+    kinds = [group.type(v) for v in (*moved, *group.outputs)]
+    code = kinds[-1].integer
+    same = all(kind.element == kinds[-1].element for kind in kinds)
+    if not same or (kinds[-1].element is not None and (code is None or code.axis is not None)):
+        return Refusal(
+            "copies keep one encoding of one scale", f"{', '.join(map(str, kinds))} are moved",
+            "canonicalize makes encodings equal",
+        )  # fmt: skip
+    return None
+
+
+def constant(value: str, array: np.ndarray, isa: Isa) -> Emitted:
+    """Copies a constant into the buffer of `value`, for a graph that returns it."""
+    shape, dtype = array.shape or (1,), array.dtype.name
+    move = Move(0, 0, (array.size,), (1,), (1,))
+    copy = Remap(((shape, dtype),), ((shape, dtype),), (move,) if array.size else ())
+    content = np.ascontiguousarray(array).reshape(shape)
+    return Emitted(lambda name: remap.emit(name, copy, isa), (content, value))
+
+
 class MoveElements(CpuKernel):
     """Transposes, slices, pads, joins, cuts, repeats and gathers."""
 
@@ -247,10 +290,7 @@ class MoveElements(CpuKernel):
             return Refusal("a copy stands alone", "something is fused behind it")
         if isinstance(op, Resize) and op.mode != "nearest":
             return Refusal("this kernel copies elements", f"mode {op.mode} combines them")
-        for value in (*group.variables, *group.outputs):
-            if group.type(value).element is not None:
-                return Refusal("this kernel copies plain numbers", f"%{value} is encoded")
-        return None
+        return refuse_mixed(group)
 
     def layouts(self, group: Group) -> Layouts | None:
         return None if self.blocked(group) else self.plain(group)
@@ -270,6 +310,8 @@ class MoveElements(CpuKernel):
             return not set(op.resampled(kind.shape)) & {0, 1}
         if isinstance(op, Concat | Split):
             parts = group.anchor.operands if isinstance(op, Concat) else group.outputs
+            if group.output_type.integer is not None:  # channels last, any number of them
+                return True
             return op.axis != 1 or all(group.type(v).shape[1] % block == 0 for v in parts)
         if isinstance(op, Slice):
             return 1 not in op.axes
