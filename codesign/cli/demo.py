@@ -1,5 +1,6 @@
 """`codesign demo`: a small trained network, compiled three ways and compared."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ def demo_verb(
     Shows what each pass changed and, for each variant, accuracy, size and latency here, with ONNX
     Runtime beside it if it is installed.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch gains nothing on images this small
     with tempfile.TemporaryDirectory(prefix="codesign-demo-") as scratch:
         outcomes, peers = compare(target or "cpu", output or Path(scratch), Path(scratch))
     if settings.json:
@@ -83,7 +85,8 @@ def show_comparison(outcomes: "Sequence[Outcome]", peers: "Sequence[Outcome]") -
             ("variant", lambda row: row[1].name),
             ("accuracy", lambda row: percent(row[1].accuracy)),
             ("points", lambda row: f"{(row[1].accuracy - base.accuracy) * 100:+.2f}"),
-            ("file", lambda row: size(row[1].file_bytes)),
+            ("weights", lambda row: size(row[1].weight_bytes)),
+            ("all files", lambda row: size(row[1].file_bytes)),
             ("latency ms", lambda row: ms(row[1].latency_ms)),
             ("speed-up", lambda row: f"{base.latency_ms / row[1].latency_ms:.2f}x"),
         ),

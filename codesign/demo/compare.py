@@ -13,6 +13,7 @@ from codesign.rewrite.score import accuracy
 from codesign.runtime.artifact import open_artifact
 from codesign.runtime.batches import run_samples
 from codesign.runtime.compiled import Compiled
+from codesign.runtime.manifest import WEIGHTS
 from codesign.runtime.timing import percentiles, time_runs
 
 INPUT = "x"
@@ -23,10 +24,14 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One contender: accuracy on the test images, bytes on disk, median latency in ms."""
+    """One contender: accuracy on the test images, bytes on disk, median latency in ms.
+
+    `weight_bytes` is the file of weights alone, `file_bytes` everything, code included.
+    """
 
     name: str
     accuracy: float
+    weight_bytes: int
     file_bytes: int
     latency_ms: float
     ledger: tuple[dict[str, Any], ...] = ()
@@ -68,6 +73,7 @@ def run_variant(
     return Outcome(
         name,
         judge(compiled, test),
+        (saved / WEIGHTS).stat().st_size,
         sum(entry.stat().st_size for entry in saved.iterdir()),
         percentiles(time_runs(compiled, BENCH_SECONDS))["median"],
         tuple(compiled.report["ledger"]),

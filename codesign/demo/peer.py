@@ -50,7 +50,8 @@ def judge(name: str, path: Path) -> Outcome:
         session.run(None, one)
         seconds.append(time.perf_counter() - start)
     right = accuracy(np.concatenate(found), test.labels)
-    return Outcome(name, right, path.stat().st_size, median(seconds) * 1e3)
+    size = path.stat().st_size
+    return Outcome(name, right, size, size, median(seconds) * 1e3)
 
 
 def quantize(plain: Path, quantized: Path) -> None:

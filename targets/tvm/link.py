@@ -24,7 +24,7 @@ def link(unlinked: Path, triple: str) -> Library:
     made = unlinked.with_name(LIBRARY)
     failures = []
     for name, command in linkers(triple):
-        problem = _run([*command, "-shared", "-o", str(made), str(unlinked)])
+        problem = _run([*command, "-shared", "-s", "-o", str(made), str(unlinked)])
         if problem is None:
             unlinked.unlink()
             return Library(made, name)

@@ -1,0 +1,219 @@
+"""What bad input gets: what, where, what would help, the exit code, and no half-written folder."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.runtime import folder as folder_module
+from tests.cli.running import Cli, Done
+from tests.small import small_input
+
+MODEL = "tests.small:small_program"
+
+
+def refused(done: Done, code: int, *words: str) -> None:
+    assert done.code == code, done
+    assert done.err.startswith("error: ") and "Traceback" not in done.err
+    for word in words:
+        assert word in done.err, done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--passes", "fold-constant"), ("unknown pass", "did you mean fold-constants")),
+        (("--passes", "dead-code{fast=true}"), ("option of pass dead-code", "fast")),
+        (("--passes", "fold-constants{max_elements=few}"), ("'few'", "expected int")),
+        (("--passes", "fold-constants{max_elements=0}"), ("max_elements is 0", "expected >= 1")),
+        (("--passes", "a{x=1"), ("braces do not match",)),
+        (("--target", "gpu9"), ("unknown target 'gpu9'", "cpu")),
+        (("--target", "cpu{thread=2}"), ("did you mean threads",)),
+        (("--target", "cpu{isa=avx1024}"), ("unknown instruction set", "avx")),
+        (("--recipe", "defualt"), ("unknown recipe", "did you mean default")),
+        (("--recipe", "missing.yaml"), ("cannot read recipe missing.yaml",)),
+        (("--recipe", "default", "--passes", "place"), ("both --recipe and --passes",)),
+        (("--set", "sede=1"), ("did you mean seed",)),
+        (("--set", "seed"), ("no KEY=VALUE",)),
+        (("--input-shape", "x=1,3"), ("cannot be changed",)),
+        (("--input-shape", "x"), ("is no NAME=1,3,224,224",)),
+        (("--calibration", "missing.npz"), ("calibration missing.npz is not there",)),
+        (("--measure", "some"), ("unknown value of --measure", "ends")),
+    ],
+)
+def test_wrong_options_exit_2(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    refused(cli("compile", MODEL, "-o", tmp_path / "out", *arguments), 2, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("passes: [dead-code]\nsede: 3\n", ("unknown key 'sede'", "did you mean seed")),
+        ("passes: dead-code\n", ("passes is 'dead-code'", "expected a list")),
+        ("passes:\n  - {a: {}, b: {}}\n", ("is no pass",)),
+        ("passes:\n  - prune-magnitude: {sparsty: 0.5}\n", ("did you mean sparsity",)),
+        ("passes: [\n", ("is no YAML",)),
+        ("- dead-code\n", ("holds no keys",)),
+        ("passes: []\nseed: soon\n", ("seed is 'soon'", "integer")),
+        ("passes: []\ntarget: 3\n", ("target is 3",)),
+    ],
+)
+def test_wrong_recipes_exit_2_naming_the_file(
+    cli: Cli, tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
+    recipe = tmp_path / "my.yaml"
+    recipe.write_text(text)
+    done = cli("compile", MODEL, "-o", tmp_path / "out", "--recipe", recipe)
+    assert done.code == 2 and done.err.startswith("error: ") and "Traceback" not in done.err
+    assert all(word in done.err for word in words), done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"y": small_input(4)}, ("unknown input 'y'", "known: x")),
+        ({"x": small_input(4)[:, :2]}, ("shape [4, 2, 8, 8]", "[1, 3, 8, 8]", "samples")),
+        ({"x": small_input(4)[0, 0, 0, 0]}, ("shape []",)),
+        ({"labels": np.arange(4)}, ("input 'x' is missing",)),
+        ({"x": small_input(4), "labels": np.arange(3)}, ("labels are int64[3]", "4 samples")),
+        ({"x": small_input(4), "labels": np.ones(4)}, ("labels are float64[4]",)),
+        ({"x": np.full((2, 3, 8, 8), np.nan, np.float32)}, ("not finite",)),
+        ({"x": np.ones((2, 3, 8, 8), complex)}, ("complex128", "float32")),
+        ({"x": np.ones((0, 3, 8, 8), np.float32)}, ("at least 1",)),
+    ],
+)
+@pytest.mark.parametrize("option", ["--calibration", "--validation"])
+def test_data_that_does_not_match_exits_2_naming_the_file(
+    cli: Cli, tmp_path: Path, option: str, arrays: dict[str, np.ndarray], words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    done = cli("compile", MODEL, "-o", tmp_path / "out", option, path)
+    refused(done, 2, "data.npz", *words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 truncated"])
+def test_data_that_is_no_npz_exits_2(cli: Cli, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    done = cli("compile", MODEL, "-o", tmp_path / "out", "--calibration", path)
+    refused(done, 2, "data.npz is no .npz file")
+
+
+def test_a_pickle_inside_an_npz_is_not_loaded(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.array([{"a": 1}], dtype=object))
+    done = cli("compile", MODEL, "-o", tmp_path / "out", "--calibration", path)
+    refused(done, 2, "data.npz is no .npz file")
+
+
+def test_a_pass_that_needs_calibration_says_so(cli: Cli, tmp_path: Path) -> None:
+    done = cli("compile", MODEL, "-o", tmp_path / "out", "--passes", "quantize-int8", "-q")
+    refused(done, 2, "needs calibration data", "--calibration")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("missing.onnx", ("no model file missing.onnx",)),
+        ("missing.pt2", ("no model file missing.pt2",)),
+        ("pyproject.toml", ("is no model that can be read", "an .onnx file")),
+        ("no.such.module:f", ("cannot find f in module no.such.module",)),
+        ("tests.small:MISSING", ("cannot find MISSING",)),
+    ],
+)
+def test_models_that_are_none_exit_2(
+    cli: Cli, tmp_path: Path, model: str, words: tuple[str, ...]
+) -> None:
+    refused(cli("compile", model, "-o", tmp_path / "out"), 2, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_that_is_a_file_is_refused_before_any_work(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text("mine")
+    refused(cli("compile", "missing.onnx", "-o", out), 1, "is a file")
+    assert out.read_text() == "mine"
+
+
+def test_output_with_other_files_is_refused_before_any_work(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    refused(cli("compile", "missing.onnx", "-o", tmp_path), 1, "thesis.tex", "left alone")
+
+
+def test_full_disk_exits_1_and_leaves_nothing(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folder_module, "sync", fail)
+    done = cli("compile", MODEL, "-o", tmp_path / "out", "-q", "--measure", "none")
+    refused(done, 1, "the disk is full", "Free some space")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_artifact_exits_1(cli: Cli, artifact: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(artifact, tmp_path / "copy"))
+    (copy / "program.txt").write_text("changed")
+    for verb in ("bench", "explain", "show"):
+        refused(cli(verb, copy), 1, "program.txt is damaged")
+
+
+def test_run_with_wrong_input_exits_2_and_writes_nothing(
+    cli: Cli, artifact: Path, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "in.npz", y=small_input())
+    out = tmp_path / "out.npz"
+    refused(cli("run", artifact, "--input", tmp_path / "in.npz", "-o", out), 2, "unknown input 'y'")
+    assert not out.exists()
+    refused(cli("run", tmp_path / "none", "--input", tmp_path / "in.npz"), 2, "does not exist")
+
+
+def test_errors_are_json_too_when_that_was_asked_for(cli: Cli) -> None:
+    done = cli("estimate", "missing.onnx", "--json")
+    assert done.code == 2
+    assert done.json["error"]["kind"] == "UsageError"
+    assert "missing.onnx" in done.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("compile",), ("complie", "x"), ("bench", "x", "--threads", "0"), ("run", "x", "--no")],
+)
+def test_wrong_usage_exits_2(cli: Cli, arguments: tuple[str, ...]) -> None:
+    assert cli(*arguments).code == 2
+
+
+def test_what_nobody_expected_is_one_paragraph_and_a_hint(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import codesign.model
+
+    def break_down(*given: object, **named: object) -> None:
+        raise RuntimeError("the roof is on fire")
+
+    monkeypatch.setattr(codesign.model, "load", break_down)
+    refused(cli("show", MODEL), 1, "unexpected RuntimeError", "the roof is on fire", "-v")
+    assert "Traceback" in cli("show", MODEL, "-v").err
+
+
+def test_interruption_ends_cleanly(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    import codesign.model
+
+    def interrupt(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(codesign.model, "load", interrupt)
+    done = cli("show", MODEL)
+    assert done.code == 130 and "Traceback" not in done.err

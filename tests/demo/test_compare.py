@@ -1,0 +1,73 @@
+"""The demo: variants are judged on what was saved, and the peer computes the same network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.demo import compare, peer
+from codesign.demo.data import Samples, load_calibration, load_test
+from codesign.ir.graph import Graph
+from codesign.rewrite.score import accuracy, answers
+from tests.cli.running import Cli
+
+IMAGES = 200
+
+
+@pytest.fixture(scope="module")
+def folded() -> Graph:
+    from codesign.compiler import prepare, run_passes
+
+    job = prepare(compare.load_demo(), "cpu", ["fold-batch-norm", "dead-code"])
+    return run_passes(job.unscheduled()).graph
+
+
+def few(samples: Samples, count: int) -> Samples:
+    return Samples(samples.images[:count], samples.labels[:count])
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Samples:
+    """Fewer images and runs than the demo has."""
+    test = few(load_test(), IMAGES)
+    for module in (compare, peer):
+        monkeypatch.setattr(module, "load_test", lambda: test)
+        monkeypatch.setattr(module, "load_calibration", lambda: few(load_calibration(), 32))
+        monkeypatch.setattr(module, "BENCH_SECONDS", 0.02)
+    return test
+
+
+def test_peer_computes_the_same_network(folded: Graph, small: Samples, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    found = answers(folded, compare.dataset(small), IMAGES)[folded.output_names[0]]
+    plain, quantized = peer.run_peer(folded, tmp_path)
+    assert plain.accuracy == pytest.approx(accuracy(found, small.labels), abs=1 / IMAGES)
+    assert quantized.file_bytes < plain.file_bytes / 2
+    assert plain.latency_ms > 0
+
+
+def test_a_variant_is_judged_by_its_saved_artifact(small: Samples, tmp_path: Path) -> None:
+    program = compare.load_demo()
+    found = compare.run_variant("int8", program, "cpu", tmp_path / "int8", lambda m, d: None)
+    reference = answers(program.graph, compare.dataset(small), IMAGES)[
+        program.graph.output_names[0]
+    ]
+    assert abs(found.accuracy - accuracy(reference, small.labels)) <= 0.02
+    assert found.weight_bytes < 0.4 * 4 * 107530 < found.file_bytes
+    assert found.ledger[0]["step"] == "input" and found.latency_ms > 0
+
+
+def test_the_verb_compares_and_keeps_the_artifacts(
+    capsys: pytest.CaptureFixture[str],
+    small: Samples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compare, "VARIANTS", {"fp32": "default"})
+    monkeypatch.setattr(peer, "installed", lambda: False)
+    done = Cli(capsys)("demo", "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "Fashion-MNIST" in done.out and "fold-batch-norm" in done.out
+    assert "onnxruntime is not installed" in done.out
+    assert (tmp_path / "out" / "default" / "manifest.json").is_file()
+    assert np.isfinite(small.images).all()
