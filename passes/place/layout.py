@@ -16,8 +16,9 @@ class Layout(Pass):
     Before:
         %y: tensor<1x16x6x6xf32> = conv(%x, %w)
     After:
-        %x.blocked: tensor<1x16x8x8xf32, tiled<>> = relayout(%x)
-        %y: tensor<1x16x6x6xf32, tiled<>> = conv(%x.blocked, %w)
+        %x.blocked: tensor<1x16x8x8xf32, tiled<1, 16>> = relayout(%x)
+        %y: tensor<1x16x6x6xf32, tiled<1, 16>> = conv(%x.blocked, %w)
+        %y.plain: tensor<1x16x6x6xf32> = relayout(%y)
     """
 
     name: ClassVar[str] = "layout"

@@ -15,8 +15,12 @@ class Place(Pass):
     Before:
         %a: tensor<1x16x6x6xf32> = conv(%x, %w)
         %y: tensor<1x16x6x6xf32> = relu(%a)
-    After, beside the graph:
-        place "cpu" { conv-direct(%a, %y) }
+    After:
+        %a: tensor<1x16x6x6xf32> = conv(%x, %w)
+        %y: tensor<1x16x6x6xf32> = relu(%a)
+        place "cpu{...}" {
+          conv-direct(%a, %y) {...}
+        }
     """
 
     name: ClassVar[str] = "place"

@@ -34,8 +34,10 @@ class PruneMagnitude(Pass):
 
     Before:
         const %w: tensor<16x64x1x1xf32> = ...
+        %y: tensor<1x16x8x8xf32> = conv(%x, %w)
     After:
-        const %w: tensor<16x64x1x1xf32, nm<2, 4>> = ...
+        const %w_1: tensor<16x64x1x1xf32, nm<2, 4>> = ...
+        %y_1: tensor<1x16x8x8xf32> = conv(%x, %w_1)
     """
 
     name: ClassVar[str] = "prune-magnitude"

@@ -33,10 +33,12 @@ class QuantizeInt8(Pass):
     Before:
         %y: tensor<1x4x6x6xf32> = conv(%x, %w, %b)
         %z: tensor<1x4x6x6xf32> = relu(%y)
+        %u: tensor<1x2x6x6xf32> = conv(%z, %k)
     After:
         %x.codes: tensor<1x3x8x8xf32, int<...>> = encode(%x)
         %y: tensor<1x4x6x6xf32, int<...>> = conv(%x.codes, %w.int8, %b.int32)
         %z: tensor<1x4x6x6xf32, int<...>> = relu(%y)
+        %u: tensor<1x2x6x6xf32> = conv(%z, %k.int8)
     """
 
     name: ClassVar[str] = "quantize-int8"

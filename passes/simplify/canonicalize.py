@@ -56,7 +56,7 @@ class Canonicalize(Pass):
         %s: tensor<4xf32> = sigmoid(%x)
         %y: tensor<4xf32> = mul(%x, %s)
     After:
-        %y: tensor<4xf32> = silu(%x)
+        %y_1: tensor<4xf32> = silu(%x)
     """
 
     name: ClassVar[str] = "canonicalize"

@@ -27,7 +27,7 @@ class FoldBatchNorm(Pass):
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)
         %y: tensor<1x4x6x6xf32> = batch_norm(%a, %s, %b, %m, %v)
     After:
-        %y: tensor<1x4x6x6xf32> = conv(%x, %w_1, %b_1)
+        %a_1: tensor<1x4x6x6xf32> = conv(%x, %w_1, %a.bias)
     """
 
     name: ClassVar[str] = "fold-batch-norm"
