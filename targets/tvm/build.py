@@ -15,6 +15,7 @@ from codesign.runtime.library import load_runtime
 from codesign.runtime.plan import Plan, Port, Slot, Step
 from codesign.targets.tvm.emitted import Emitted
 from codesign.targets.tvm.link import OBJECT, link
+from codesign.targets.tvm.patterns.move import constant
 from codesign.targets.tvm.storage import physical_bytes, physical_dtype, physical_shape
 from codesign.targets.tvm.target import Cpu
 
@@ -45,6 +46,9 @@ def build(program: Program, target: Cpu) -> Built:
         group = Group(program.graph, program.nodes_of(assignment))
         one: Emitted = kernel.emit(group, assignment.point)  # type: ignore[attr-defined]
         emitted.append((group.name, library.add(kernel.name, one), one))
+    for value in dict.fromkeys(v for v in program.graph.outputs if v in program.graph.constants):
+        one = constant(value, program.graph.constants[value].array, target.instructions)
+        emitted.append((value, library.add("constant", one), one))
     aliases = _aliases(emitted)
     plan, weights = _plan(program.graph, emitted, aliases, library)
     isa = target.instructions

@@ -64,10 +64,11 @@ class Chain:
         final = self._finite(self.values[self.group.outputs[0]])
         if self.out.integer is not None:
             final = narrowed(final, self.out.integer)
+        rank = self.out.rank + (self.out.layout is not None)
         return Epilogue(
             tuple(self.operands),
             physical_dtype(self.out),
-            lambda acc, index, buffers: final(Env(acc, tuple(index), tuple(buffers))),
+            lambda acc, index, buffers: final(Env(acc, tuple(index)[:rank], tuple(buffers))),
         )
 
     def _finite(self, value: Value) -> Value:

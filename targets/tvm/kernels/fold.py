@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 from tvm import tirx
@@ -39,7 +40,9 @@ def _add(a: Expr, b: Expr) -> Expr:
 def _mean(acc: Expr, count: Any) -> Expr:
     if not dtype_of(acc).startswith("float"):
         return tirx.truncdiv(acc, number(count, acc))
-    return acc * number(1 / count, acc) if isinstance(count, int) else acc / count
+    if not isinstance(count, int):
+        return acc / count
+    return acc * number(1 / count if count else nan, acc)
 
 
 def _largest(a: Expr, b: Expr) -> Expr:

@@ -1,13 +1,14 @@
 """Reductions over any axes of a buffer, in one pass, vectorized along its last axis."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels import elementwise
 from codesign.targets.tvm.kernels.elementwise import unravel
 from codesign.targets.tvm.kernels.fold import Fold
 from codesign.targets.tvm.kernels.rows import Row
@@ -44,6 +45,8 @@ class Reduction:
 
 def emit(name: str, r: Reduction, isa: Isa, epilogue: Epilogue) -> PrimFunc:
     """The kernel: buffers are x, the epilogue's operands, the result."""
+    if not r.count:
+        return _of_nothing(name, r, isa, epilogue)
     f = Function(name)
     x = f.argument("x", r.shape, r.dtype)
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
@@ -61,6 +64,14 @@ def emit(name: str, r: Reduction, isa: Isa, epilogue: Epilogue) -> PrimFunc:
     else:
         work.across(finish)
     return f.build()
+
+
+def _of_nothing(name: str, r: Reduction, isa: Isa, epilogue: Epilogue) -> PrimFunc:
+    """The fold's start everywhere; there is no operand to read."""
+    start = r.fold.leave(r.fold.start(Fold.carrier(r.dtype)), r.count)
+    extents = tuple(prod(r.shape[axis] for axis in place) for place in r.places)
+    filled = replace(epilogue, apply=lambda _, i, b: epilogue.apply(start, i, b))
+    return elementwise.emit(name, extents, isa, filled)
 
 
 def _joined(where: dict[int, Expr], place: tuple[int, ...], shape: tuple[int, ...]) -> Expr:

@@ -4,6 +4,7 @@ from math import prod
 from typing import ClassVar
 
 from codesign.analysis.estimate import LayerCost
+from codesign.ir.ops import OPS
 from codesign.ir.program import Point
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
@@ -99,6 +100,28 @@ class View(CpuKernel):
 
     def emit(self, group: Group, point: Point) -> Emitted:
         return Emitted(None, (group.operands[0], *group.outputs))
+
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        return LayerCost(group.name, group.anchor.kind, self.name, 0, 0.0, 0.0, 0.0, "none")
+
+
+class Nothing(CpuKernel):
+    """Results without elements: no code at all."""
+
+    name: ClassVar[str] = "nothing"
+    anchors: ClassVar[frozenset[str]] = frozenset(OPS)
+
+    def refuse(self, group: Group) -> Refusal | None:
+        full = [v for v in group.outputs if group.type(v).size]
+        if len(group.nodes) > 1 or full or len(group.outputs) > 1 or not group.variables:
+            return Refusal("there is nothing to compute", "a result has elements")
+        return None
+
+    def layouts(self, group: Group) -> Layouts | None:
+        return dict.fromkeys((*group.variables, *group.outputs), None)
+
+    def emit(self, group: Group, point: Point) -> Emitted:
+        return Emitted(None, (group.variables[0], *group.outputs))
 
     def cost(self, group: Group, point: Point) -> LayerCost:
         return LayerCost(group.name, group.anchor.kind, self.name, 0, 0.0, 0.0, 0.0, "none")

@@ -89,7 +89,9 @@ class Boxes:
         inputs = tuple(self._described(argument) for argument in self.sources)
         kept = [v for v in group.outputs if group.type(v).size]
         numbers = {group.outputs.index(v): i for i, v in enumerate(kept)}
-        outputs = tuple((physical_shape(group.type(v)), physical_dtype(group.type(v))) for v in kept)
+        outputs = tuple(
+            (physical_shape(group.type(v)), physical_dtype(group.type(v))) for v in kept
+        )
         moves = [replace(m, target=numbers[m.target]) for m in self.moves if prod(m.extents)]
         whole = Remap(inputs, outputs, tuple(moves), self.fill)
         return Emitted(lambda name: remap.emit(name, whole, isa), (*self.sources, *kept))
@@ -138,6 +140,8 @@ def _slice(op: Slice, boxes: Boxes) -> None:
 def _concat(op: Concat, boxes: Boxes) -> None:
     steps, start = strides(boxes.result()), 0
     for role, value in enumerate(boxes.group.anchor.operands):
+        if not prod(boxes.shape(role)):
+            continue
         part, source = boxes.shape(role), boxes.source(role)
         axis, extents = _joined(op.axis, boxes.group.type(value), part)
         boxes.move(extents, strides(part), steps, 0, start * steps[axis], source)

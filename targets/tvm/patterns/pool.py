@@ -142,9 +142,10 @@ class ReduceAxes(CpuKernel):
         r = reduce.Reduction(shape, axes, places, dtype, FOLDS[group.anchor.kind])
         chain = Chain(group)
         epilogue = chain.epilogue(lambda env: env.acc.astype(dtype))
+        data = group.anchor.operands[:1] if r.count else ()  # of nothing, the fold's start
         return Emitted(
             lambda name: reduce.emit(name, r, self.isa, epilogue),
-            (group.anchor.operands[0], *chain.arguments, *group.outputs),
+            (*data, *chain.arguments, *group.outputs),
         )
 
 

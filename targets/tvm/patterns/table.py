@@ -11,7 +11,7 @@ from codesign.targets.tvm.patterns.conv import (
     ConvUpsample,
 )
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
-from codesign.targets.tvm.patterns.elementwise import Elementwise, Relayout, View
+from codesign.targets.tvm.patterns.elementwise import Elementwise, Nothing, Relayout, View
 from codesign.targets.tvm.patterns.fallback import Fallback
 from codesign.targets.tvm.patterns.indexed import Indexed
 from codesign.targets.tvm.patterns.int8 import AddInt8, LinearInt8, MaxPoolInt8, MeanInt8
@@ -50,6 +50,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     PoolWindows,
     ReducePixels,
     ReduceAxes,
+    Nothing,
     Elementwise,
     View,
     Relayout,

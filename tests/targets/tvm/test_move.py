@@ -13,7 +13,7 @@ from codesign.ir.ops.rearrange import DepthToSpace, SpaceToDepth
 from codesign.ir.ops.resize import Resize
 from codesign.ir.ops.shape import Expand, Reshape, Transpose
 from codesign.targets.tvm.target import Cpu
-from tests.targets.tvm.harness import Net
+from tests.targets.tvm.harness import Net, make
 
 
 def _returns_all(net: Net, values: tuple[str, ...]) -> None:
@@ -99,4 +99,19 @@ def test_any_permutation(data: st.DataObject) -> None:
         perm = tuple(data.draw(st.permutations(range(len(shape)))))
         turned = net.op(Transpose(perm), net.normal(*shape))
         net.returns(net.op(Reshape((int(np.prod(shape)),)), turned), 0.0)
+    net.check()
+
+
+def test_tensors_without_elements_and_constants_as_results() -> None:
+    net = Net()
+    x = net.normal(2, 5, 4)
+    first, none = net.results(Split(1, (5, 0)), x, names=["part"])
+    net.returns(net.op(Concat(1), first, none), 0.0)
+    empty = net.op(Slice((0,), (0,), (0,), (1,)), x)
+    net.returns(net.op(make("reduce_sum", (0,)), net.op(Relu(), empty)), 0.0)
+    net.returns(net.op(make("reduce_max", (0,)), empty), 0.0)
+    net.returns(net.weight(3, 4), 0.0)
+    scalar = net.op(make("reduce_sum", (0, 1, 2), False), x)
+    net.returns(net.op(Relu(), net.op(make("mul"), scalar, net.normal())), 1e-5)
+    net.returns(net.op(make("cast", "i32"), net.op(make("neg"), scalar)), 0.0)
     net.check()

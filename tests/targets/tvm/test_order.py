@@ -64,9 +64,12 @@ def test_contractions_that_need_no_constant_and_no_float() -> None:
         ("i,j->ij", ((3,), (20,))),
         ("...ij,...ij->...", ((2, 3, 4), (2, 3, 4))),
         ("bhid,bhjd->bhij", ((1, 2, 3, 4), (1, 2, 5, 4))),
+        ("bii->bi", ((3, 4, 4),)),
+        ("ij,jk,kl->il", ((3, 4), (4, 5), (5, 6))),
+        ("ij,ij->i", ((3, 4), (1, 4))),
     ):
         net.returns(net.op(Einsum(equation), *(net.normal(*s) for s in shapes)), 1e-5)
-    net.check(kernels={"contract": 8})
+    net.check(kernels={"contract": 11})
 
 
 @settings(deadline=None, max_examples=3)
