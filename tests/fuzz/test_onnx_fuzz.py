@@ -28,7 +28,7 @@ SEED = int(os.environ.get("CODESIGN_FUZZ_SEED", "0"))
 # other work on the machine does not stretch, and for what waits without computing, time itself.
 SECONDS = 20
 WAIT = 300
-MEMORY = 3 << 30
+MEMORY = 4 << 30
 
 
 class Hang(BaseException):

@@ -14,10 +14,11 @@ from codesign.ir.op import Op
 from codesign.ir.ops.encode import Codes, Encode
 from codesign.ir.types import TensorType
 
-FOLD_BYTES = 1 << 31
-TOTAL_BYTES = 1 << 32
+FOLD_BYTES = 1 << 30
+TOTAL_BYTES = 1 << 31
 VALUE_BYTES = 1 << 36
 FOLD_MACS = 1 << 33
+FOLD_ELEMENTS = 1 << 25
 TORCH_ERRORS = (RuntimeError, TypeError, ValueError, IndexError, OverflowError, MemoryError)
 
 
@@ -67,7 +68,8 @@ class Emitter:
         """Apply `op` and return all its results; constants give constants."""
         types = op.infer(*(None if value is None else value.type for value in inputs))
         self._limit(op, types)
-        if all(value is None or value.constant for value in inputs) and self._small(op, inputs):
+        fixed = all(value is None or value.constant for value in inputs)
+        if fixed and self._small(op, inputs, types):
             made = self._fold(op, inputs, types)
             source = next((value.label for value in inputs if value is not None), self.label)
             return tuple(self.constant(array, f"{source}.{op.kind}") for array in made)
@@ -142,11 +144,16 @@ class Emitter:
                     f"{VALUE_BYTES >> 30} GiB; the model's shapes are likely broken"
                 )
 
-    def _small(self, op: Op, inputs: Sequence[Value | None]) -> bool:
-        """Whether evaluating `op` now takes a few seconds at most."""
+    def _small(self, op: Op, inputs: Sequence[Value | None], results: Sequence[TensorType]) -> bool:
+        """Whether evaluating `op` now takes a few seconds at most; it stays an op otherwise.
+
+        Results may be large if they are no larger than what they come from: rearranged weights.
+        """
         types = [None if value is None else value.type for value in inputs]
-        given = [kind for kind in types if kind is not None]
-        nest = op.loops(types, op.infer(*types)) if given else None
+        given = sum(kind.size for kind in types if kind is not None)
+        if sum(kind.size for kind in results) > max(FOLD_ELEMENTS, given):
+            return False
+        nest = op.loops(types, results) if given else None
         return nest is None or prod(extent for _, extent in nest.bounds) <= FOLD_MACS
 
     def _fold(
@@ -157,7 +164,9 @@ class Emitter:
         from codesign.interpret.arrays import carried, to_numpy, to_torch
 
         total = sum(prod(kind.shape) * kind.dtype.numpy.itemsize for kind in types)
-        self.reserve(total, f"the constant result of {op.kind}")
+        given = sum(value.array.nbytes for value in inputs if value and value.array is not None)
+        if total > given:  # what only rearranges the model's own weights is as large as those
+            self.reserve(total, f"the constant result of {op.kind}")
         tensors = [
             None if value is None or value.array is None else to_torch(value.array)
             for value in inputs
