@@ -65,12 +65,14 @@ def _tt(b: Builder) -> str:
 
 def _norm(b: Builder) -> str:
     x, w = b.input("x", (1, 3, 8, 8)), b.constant(_random(4, 3, 3, 3), "w")
-    names = [b.constant(np.full(4, v, np.float32), n) for n, v in zip("sbmv", (2, 3, 1, 4))]
+    names = [
+        b.constant(np.full(4, v, np.float32), n) for n, v in zip("sbmv", (2, 3, 1, 4), strict=True)
+    ]
     return b.op(BatchNorm(), b.op(Conv(), x, w, name="a"), *names, name="y")
 
 
 def _constants(b: Builder) -> str:
-    a = b.op(Sqrt(), b.constant(np.float32(4), "c"), name="a")
+    a = b.op(Sqrt(), b.constant(np.full((), 4, np.float32), "c"), name="a")
     return b.op(Mul(), b.input("x", (2,)), a, name="y")
 
 
