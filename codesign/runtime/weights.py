@@ -4,13 +4,14 @@ An array is stored as it is, or with its integers in as few bits as they need, o
 bitmap of what is not zero and only those elements, again in few bits.
 """
 
+import json
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 
 from codesign.errors import ArtifactError, InvalidModelError, VerificationError
 from codesign.ir.packing import WIDEST, pack, packed_size, unpack
@@ -20,11 +21,17 @@ WORTH = 0.9  # a way must take at most this share of the bytes
 UNREADABLE = (
     InvalidModelError,
     VerificationError,
-    SafetensorError,
+    AttributeError,
     KeyError,
     TypeError,
     ValueError,
+    struct.error,
 )
+DTYPES = {
+    "BOOL": "bool",
+    **{f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)},
+    **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
+}
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,33 @@ def dump_weights(weights: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, An
 
 def load_weights(content: bytes, stored: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Inverse of `dump_weights`; ArtifactError if `content` cannot be read."""
-    from safetensors.numpy import load
-
     try:
-        parts: dict[str, np.ndarray] = load(content)
+        parts = read_safetensors(content)
         found = {name: _restore(name, Stored(**way), parts) for name, way in stored.items()}
     except UNREADABLE as error:
         raise ArtifactError(f"the weights cannot be read: {error}") from None
     taken = {f"{name}.{part}" for name in stored for part in ("mask", "values")}
     return found | {name: array for name, array in parts.items() if name not in taken}
+
+
+def read_safetensors(content: bytes) -> dict[str, np.ndarray]:
+    """Read-only views into `content`, a safetensors file: a length, a JSON header, the arrays.
+
+    Without the copy that the library makes: weights are most of what opening an artifact costs.
+    ValueError, KeyError or TypeError if `content` is no such file.
+    """
+    (length,) = struct.unpack_from("<Q", content)
+    header, start = json.loads(content[8 : 8 + length]), 8 + length
+    found = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        dtype, (begin, end) = np.dtype(DTYPES[entry["dtype"]]), entry["data_offsets"]
+        flat = np.frombuffer(content, dtype, prod(entry["shape"]), start + begin)
+        if flat.nbytes != end - begin:
+            raise ValueError(f"{name} is {end - begin} bytes, its shape needs {flat.nbytes}")
+        found[name] = flat.reshape(entry["shape"])
+    return found
 
 
 def choose(array: np.ndarray) -> Stored | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign.compiler import compile_job
 from codesign.demo import compare, peer
 from codesign.demo.data import Samples, load_calibration, load_test
 from codesign.ir.graph import Graph
@@ -34,6 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Samples:
         monkeypatch.setattr(module, "load_test", lambda: test)
         monkeypatch.setattr(module, "load_calibration", lambda: few(load_calibration(), 32))
         monkeypatch.setattr(module, "BENCH_SECONDS", 0.02)
+    monkeypatch.setattr(compare, "compile_job", lambda job: compile_job(job, "none"))
     return test
 
 

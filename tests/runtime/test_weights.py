@@ -54,6 +54,22 @@ def test_four_bit_codes_take_half_and_sparse_floats_little() -> None:
     assert stored(plain) < plain.nbytes + 200
 
 
+def test_the_file_is_safetensors() -> None:
+    from safetensors.numpy import load
+
+    arrays = {
+        kind: np.arange(6).reshape(2, 3).astype(kind)
+        for kind in (*KINDS, "uint16", "float16", "float64")
+    }
+    content, ways = dump_weights({**arrays, "none": np.zeros((0, 4), np.float32)})
+    assert ways == {}
+    theirs, ours = load(content), load_weights(content, ways)
+    assert set(theirs) == set(ours)
+    for name, array in theirs.items():
+        assert ours[name].dtype == array.dtype
+        np.testing.assert_array_equal(ours[name], array)
+
+
 def test_damaged_descriptions_are_refused() -> None:
     content, ways = dump_weights({"w": np.zeros(5000, np.int8)})
     for wrong in (
