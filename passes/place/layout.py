@@ -24,6 +24,6 @@ class Layout(Pass):
     name: ClassVar[str] = "layout"
 
     def run(self, program: Program, context: Context) -> Program:
-        if not program.placement:
+        if program.graph.nodes and not program.placement:
             raise UsageError("layout chooses for placed kernels; put `place` before it")
         return context.need_target(self.name).choose_layouts(program)

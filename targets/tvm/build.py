@@ -22,10 +22,10 @@ from codesign.targets.tvm.target import Cpu
 
 @dataclass(frozen=True)
 class TvmCode:
-    """Functions compiled by TVM for the machine that `triple` names."""
+    """Functions compiled by TVM for machines of one architecture."""
 
     module: Any
-    triple: str
+    architecture: str
 
     def save_object(self, path: Path) -> None:
         """Write the relocatable object file."""
@@ -34,7 +34,7 @@ class TvmCode:
     def save(self, folder: Path) -> Library:
         """Write the functions into `folder`, linked if anything here can link them."""
         self.save_object(folder / OBJECT)
-        return link(folder / OBJECT, self.triple)
+        return link(folder / OBJECT, self.architecture)
 
 
 def build(program: Program, target: Cpu) -> Built:
@@ -54,9 +54,9 @@ def build(program: Program, target: Cpu) -> Built:
     isa = target.instructions
     return Built(
         plan,
-        TvmCode(library.compile(target), isa.triple),
+        TvmCode(library.compile(target), isa.architecture),
         weights,
-        isa.triple.partition("-")[0],
+        isa.architecture,
         isa.requires,
         target.threads,
         {"functions": len(library.functions), "calls": len(plan.steps)},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codesign.errors import UnknownNameError
+from codesign.runtime.host import architecture
 
 Dot = Literal["none", "vnni", "amx", "sdot"]
 
@@ -30,6 +31,11 @@ class Isa:
     registers: int
     dot: Dot
     requires: tuple[str, ...]
+
+    @property
+    def architecture(self) -> str:
+        """The machine it is for, as in `codesign.runtime.host`: that of the triple, or any."""
+        return self.triple.partition("-")[0] or architecture()
 
     @property
     def f32_lanes(self) -> int:

@@ -15,28 +15,27 @@ LIBRARY, OBJECT = "module.so", "module.o"
 TIMEOUT_SECONDS = 120
 
 
-def link(unlinked: Path, triple: str) -> Library:
-    """The library made from the object file `unlinked`, beside it, for the target `triple`.
+def link(unlinked: Path, machine: str) -> Library:
+    """The library made from the object file `unlinked`, beside it, for the architecture `machine`.
 
     The machine's C compiler is tried first, then the linker in the package ziglang. Where both are
     missing or fail the object file stays, for apache-tvm-ffi-orcjit to load; the result says why.
     """
     made = unlinked.with_name(LIBRARY)
     failures = []
-    for name, command in linkers(triple):
+    for name, command in linkers(machine):
         problem = _run([*command, "-shared", "-s", "-o", str(made), str(unlinked)])
         if problem is None:
             unlinked.unlink()
             return Library(made, name)
         made.unlink(missing_ok=True)
         failures.append(f"{name}: {problem}")
-    why = "; ".join(failures) or f"no C compiler for {triple} and no package ziglang"
+    why = "; ".join(failures) or f"no C compiler for {machine} and no package ziglang"
     return Library(unlinked, f"nothing, apache-tvm-ffi-orcjit opens the object ({why})")
 
 
-def linkers(triple: str) -> Iterator[tuple[str, Sequence[str]]]:
-    """Name and command of each linker at hand that can make a shared library for `triple`."""
-    machine = triple.partition("-")[0]
+def linkers(machine: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """Name and command of each linker at hand that can make a shared library for `machine`."""
     names = COMPILERS if machine == architecture() else (f"{machine}-linux-gnu-gcc",)
     for name in names:
         if path := shutil.which(name):

@@ -20,7 +20,7 @@ WARM_UP, REPEATS = 3, 11
 def runs_here(target: Cpu) -> bool:
     """True if this machine has the architecture and the instructions of `target`."""
     isa = target.instructions
-    return isa.triple.startswith(architecture()) and set(isa.requires) <= features()
+    return isa.architecture == architecture() and set(isa.requires) <= features()
 
 
 def measure(program: Program, target: Cpu) -> Estimate | None:
