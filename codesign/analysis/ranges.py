@@ -11,6 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from codesign.errors import DataError
+
 Method = Literal["minmax", "percentile", "entropy", "mse"]
 BINS = 2048
 Traces = Callable[[], Iterator[Mapping[str, np.ndarray]]]
@@ -34,14 +36,20 @@ class Histogram:
 def observe(traces: Traces, values: Collection[str]) -> dict[str, Histogram]:
     """Histograms of `values` over the samples of `traces()`, which is run twice.
 
-    Each sample maps every value to its array.
+    Each sample maps every value to its array. DataError if a value is not finite.
     """
     lows = dict.fromkeys(values, np.inf)
     highs = dict.fromkeys(values, -np.inf)
     for sample in traces():
         for value in values:
-            lows[value] = min(lows[value], float(sample[value].min()))
-            highs[value] = max(highs[value], float(sample[value].max()))
+            lows[value] = float(np.minimum(lows[value], sample[value].min()))
+            highs[value] = float(np.maximum(highs[value], sample[value].max()))
+    for value in values:
+        if not np.isfinite(lows[value] + highs[value]):
+            raise DataError(
+                f"%{value} is not finite for some calibration sample: it reaches from "
+                f"{lows[value]} to {highs[value]}; check the samples and the model's weights"
+            )
     counts = {value: np.zeros(BINS, np.int64) for value in values}
     for sample in traces():
         for value in values:
@@ -115,13 +123,21 @@ def _squared_error(h: Histogram, low: float, high: float, levels: int) -> float:
 
 
 def _divergence(h: Histogram, low: float, high: float, levels: int) -> float:
-    """Divergence of the histogram from its clipped and rounded self, spread over filled bins."""
+    """Divergence of the histogram from its clipped and rounded self, spread over filled bins.
+
+    The bin of zero, which is kept exactly, does not count: after a relu it would outweigh all.
+    """
     level = _rounded(h, low, high, levels).astype(np.int64)
-    filled = h.counts > 0
-    mass = np.bincount(level, h.counts, levels)
+    counts = h.counts.copy()
+    if h.low <= 0 <= h.high:
+        counts[min(int(-h.low / (h.high - h.low) * BINS), BINS - 1)] = 0
+    if not counts.any():
+        return 0.0
+    filled = counts > 0
+    mass = np.bincount(level, counts, levels)
     share = np.bincount(level[filled], minlength=levels)
     spread = np.where(filled, mass[level] / np.maximum(share[level], 1), 0.0)
     inside = (h.centres >= low) & (h.centres <= high)
     spread = np.where(filled & ~inside, 1e-3, spread)
-    p, q = h.counts / h.counts.sum(), spread / spread.sum()
+    p, q = counts / counts.sum(), spread / spread.sum()
     return float((p[filled] * np.log(p[filled] / q[filled])).sum())

@@ -20,6 +20,8 @@ from codesign.passes.simplify import codes
 from codesign.rewrite.context import Context, Dataset
 from codesign.rewrite.pass_ import Pass
 
+DEAD = 2.0**-24  # of the widest range: what is narrower is rounding noise of the float network
+
 
 @dataclass(frozen=True)
 class QuantizeInt8(Pass):
@@ -89,9 +91,11 @@ class QuantizeInt8(Pass):
                 yield interpreter.collect(sample, values)
 
         histograms = observe(traces, values)
-        found: dict[str, Int] = {}
+        spans = {}
         for root, members in classes.items():
             together = merged([histograms[v] for v in members])
-            span = clipping(together, self.method, self.percentile, 256)
-            found[root] = scales.activation(*span, 8)
+            spans[root] = clipping(together, self.method, self.percentile, 256)
+        widest = max(max(high, -low) for low, high in spans.values())
+        least = widest / 255 * DEAD
+        found = {root: scales.activation(*span, 8, least) for root, span in spans.items()}
         return {value: found[regions.root(value)] for value in regions.codes}

@@ -103,9 +103,7 @@ class _Rewriter:
         coded = self.encodings[x]
         array = self.graph.constants[w].array
         offsets = None if bias is None else self.graph.constants[bias].array
-        form = scales.weight(
-            array, self.width, self.per_channel, offsets, float(coded.scale.array)
-        )
+        form = scales.weight(array, self.width, self.per_channel, offsets, float(coded.scale.array))
         inputs = [self.value(x), self.constant(w, array, form)]
         if offsets is not None and bias is not None:
             inputs.append(self.constant(bias, offsets, scales.accumulator(coded, form, 0)))

@@ -9,11 +9,11 @@ SMALLEST = 1e-12  # of a scale, absolute: below it a range is one point
 BIAS_LIMIT = float(1 << 30)
 
 
-def activation(low: float, high: float, width: int) -> Int:
-    """Unsigned affine codes over [low, high], widened to hold zero exactly."""
+def activation(low: float, high: float, width: int, least: float = SMALLEST) -> Int:
+    """Unsigned affine codes over [low, high], widened to hold zero exactly; scale >= `least`."""
     low, high = min(low, 0.0), max(high, 0.0)
     top = (1 << width) - 1
-    scale = np.float32(max((high - low) / top, SMALLEST))
+    scale = np.float32(max((high - low) / top, least, SMALLEST))
     zero = int(np.clip(np.rint(-low / scale), 0, top))
     return Int(width, Const(scale, "float32"), Const(zero, "int32"), signed=False)
 
