@@ -6,6 +6,7 @@ Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008). A constant b 
 [panels, K, columns of a panel], so that it is read in order; another one is read as it lies.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -113,10 +114,11 @@ def default(shape: GemmShape, isa: Isa) -> Point:
     def cycles(point: Point) -> float:
         total = 0.0
         vectors = -(-shape.columns // lanes_of(shape, isa))
-        for columns in split_vectors(vectors, point.vectors):
-            for rows in split(shape.rows, point.rows):
+        for columns, panels in Counter(split_vectors(vectors, point.vectors)).items():
+            for rows, tiles in Counter(split(shape.rows, point.rows)).items():
                 step = max(rows * columns / 2, (rows + columns) / 2, LATENCY) + STEP
-                total += shape.depth * step + STORE * rows * columns + 10
+                one = shape.depth * step + STORE * rows * columns + 10
+                total += panels * tiles * one
         return total
 
     return min(space(shape, isa), key=cycles)

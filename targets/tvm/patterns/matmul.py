@@ -11,7 +11,7 @@ from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import Chain, refuse_chain
 from codesign.targets.tvm.emitted import Argument, Emitted
-from codesign.targets.tvm.kernel import CpuKernel, from_point, to_point
+from codesign.targets.tvm.kernel import CpuKernel, default_point, from_point, to_point
 from codesign.targets.tvm.kernels import gemm
 from codesign.targets.tvm.kernels.gemm import GemmShape
 from codesign.targets.tvm.patterns.pool import refuse_encoded
@@ -59,7 +59,7 @@ class MatMulKernel(CpuKernel):
         return GemmShape(a.shape, content, out, batch, lines, columns, a.shape[-1], packed)
 
     def default(self, group: Group) -> Point:
-        return to_point(gemm.default(self.shape(group), self.isa))
+        return default_point(gemm, self.shape(group), self.isa)
 
     def space(self, group: Group) -> list[Point]:
         return [to_point(point) for point in gemm.space(self.shape(group), self.isa)]
