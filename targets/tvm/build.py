@@ -128,6 +128,7 @@ def _plan(
                 first.setdefault(value, i)
                 last[value] = i
     for value in (*graph.outputs, *graph.inputs):
+        first.setdefault(aliases.get(value, value), len(emitted))  # nobody makes what is empty
         last[aliases.get(value, value)] = len(emitted)
     size = dict.fromkeys(first, 0)
     for value in (*graph.types,):

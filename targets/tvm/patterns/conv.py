@@ -163,6 +163,10 @@ class ConvUpsample(ConvKernel):
     module: ClassVar[ModuleType] = conv_upsample
     efficiency: ClassVar[float] = 0.6
 
+    def padding(self, group: Group) -> float:
+        shape = self.shape(group)
+        return padded(shape.ic, shape.block) * padded(shape.oc, shape.block)
+
 
 class ConvGeneric(ConvKernel):
     """Any convolution, also transposed, over one, two or three axes of the plain layout."""
@@ -170,7 +174,7 @@ class ConvGeneric(ConvKernel):
     name: ClassVar[str] = "conv-generic"
     anchors: ClassVar[frozenset[str]] = frozenset({"conv", "conv_transpose"})
     module: ClassVar[ModuleType] = conv_generic
-    efficiency: ClassVar[float] = 0.1
+    efficiency: ClassVar[float] = 0.15
 
     def layouts(self, group: Group) -> Layouts | None:
         return dict.fromkeys((*group.variables, *group.outputs), None)
