@@ -154,16 +154,16 @@ def _moved(graph: Graph, node: Node) -> list[str]:
 
 def _move(graph: Graph, node: Node, edit: Edit) -> None:
     """Bring the operands into the encoding of the result."""
-    form, moved = graph.types[node.name].integer, set(_moved(graph, node))
+    form, moved = graph.types[node.name].integer, dict.fromkeys(_moved(graph, node))
     assert form is not None
     if all(graph.types[v].integer == form for v in moved):
         return
-    inputs = []
-    for value in node.inputs:
-        if value in moved and graph.types[value].integer != form:
-            kind = graph.types[value].with_encoding(form)
-            value = edit.add(Encode(), value, name=f"{value}.codes", types=[kind])
-        inputs.append(value)
+    recoded: dict[str | None, str] = {}
+    for value in moved:
+        kind = graph.types[value].with_encoding(form)
+        if kind != graph.types[value]:
+            recoded[value] = edit.add(Encode(), value, name=f"{value}.codes", types=[kind])
+    inputs = [recoded.get(value, value) for value in node.inputs]
     results = edit.results(node.op, *inputs, name=node.name, types=graph.output_types(node))
     for old, new in zip(node.outputs, results, strict=True):
         edit.replace(old, new)
