@@ -83,12 +83,18 @@ def image(size: int = 224, batch: int = 1) -> tuple[torch.Tensor, ...]:
 
 
 def lively(module: torch.nn.Module) -> torch.nn.Module:
-    """`module` with batch norm statistics that differ between channels, as after training."""
+    """`module` with what a fresh one lacks and a trained one has.
+
+    Batch norm statistics that differ between channels; weights where the last layer has zeros,
+    whose output would agree with anything.
+    """
     for part in module.modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_var is not None:
             assert part.running_mean is not None
             part.running_mean.normal_(0, 0.1)
             part.running_var.uniform_(0.5, 1.5)
+        elif isinstance(part, torch.nn.Linear) and not part.weight.any():
+            torch.nn.init.normal_(part.weight, std=0.02)
     return module
 
 
