@@ -92,8 +92,10 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     elif hint is types.NoneType and value is None:
         return None
-    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool) == (
-        isinstance(value, bool)
+    elif (
+        isinstance(hint, type)
+        and isinstance(value, hint)
+        and (hint is bool) == (isinstance(value, bool))
     ):
         return value
     elif hint is str and isinstance(value, int | float):

@@ -100,9 +100,7 @@ class _Rewriter:
             return {v: fixed.get(v) for v in values if v in fixed or v in group.outputs}
         blocked = group.name in self.blocked
         return {
-            v: self.target.tile(group.type(v))
-            if blocked and self.target.tied(group, v)
-            else None
+            v: self.target.tile(group.type(v)) if blocked and self.target.tied(group, v) else None
             for v in values
         }
 
@@ -129,9 +127,7 @@ class _Rewriter:
         """The kernel that runs relayout `node`."""
         graph = replace(self.program.graph, nodes=(node,), types=self.types)
         kernel = next(
-            k
-            for k in self.target.by_anchor["relayout"]
-            if k.refuse(Group(graph, (node,))) is None
+            k for k in self.target.by_anchor["relayout"] if k.refuse(Group(graph, (node,))) is None
         )
         return kernel.name, graph
 
