@@ -198,6 +198,6 @@ def test_loops_of_known_length_are_written_out() -> None:
 
 def test_a_constant_that_grows_large_stays_an_op() -> None:
     nodes = [m.node("Expand", "one s", "e"), m.node("ReduceSum", "e", "r", keepdims=0)]
-    weights = {"one": np.float32([1]), "s": np.array([1 << 13, 1 << 13], np.int64)}
+    weights = {"one": np.ones(1, np.float32), "s": np.array([1 << 13, 1 << 13], np.int64)}
     model = m.model_of([*nodes, m.node("Add", "x r", "y")], [m.value("x", [2])], ["y"], weights)
     assert m.kinds(import_onnx(model)) == ["expand", "reduce_sum", "add"]
