@@ -11,6 +11,8 @@ from codesign.mapping.place import candidates
 from codesign.mapping.target import Target
 from codesign.rewrite.ledger import Ledger
 
+FALLBACK = "fallback"  # the kernel that takes what no kernel of the target's own takes
+
 
 def make_report(
     program: Program, target: Target, ledger: Ledger, measured: Estimate | None
@@ -29,6 +31,7 @@ def make_report(
         "name": program.graph.name,
         "target": target.spec,
         "total": total,
+        "fallbacks": [layer["name"] for layer in layers if layer["kernel"] == FALLBACK],
         "ledger": ledger.json(),
         "layers": layers,
     }

@@ -86,6 +86,9 @@ def show_compiled(compiled: "Compiled", output: Path) -> None:
 
     report = compiled.report
     show_ledger(report["ledger"], f"{report['name']} on {report['target']}")
+    if report["fallbacks"]:
+        names = ", ".join(f"%{name}" for name in report["fallbacks"][:5])
+        say(f"{len(report['fallbacks'])} layers run on a fallback kernel: {names}")
     say(summary(report, output))
 
 

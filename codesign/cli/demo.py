@@ -46,7 +46,7 @@ def demo_verb(
 def compare(target: str, output: Path, scratch: Path) -> "tuple[list[Outcome], list[Outcome]]":
     """All variants, then ONNX Runtime's."""
     from codesign.compiler import prepare, run_passes
-    from codesign.demo.compare import VARIANTS, load_demo, run_variant
+    from codesign.demo.compare import VARIANTS, load_demo, race, run_variant
     from codesign.demo.peer import installed, run_peer
 
     say("loading the network")
@@ -59,12 +59,12 @@ def compare(target: str, output: Path, scratch: Path) -> "tuple[list[Outcome], l
             show_ledger(outcomes[-1])
     if not installed():
         say("onnxruntime is not installed: no comparison with it")
-        return outcomes, []
+        return race(outcomes), []
     with progress("onnxruntime"):
-        passes = ["fold-batch-norm", "dead-code"]
-        job = prepare(program, target, passes)
-        folded = run_passes(job.unscheduled())
-        return outcomes, run_peer(folded.graph, scratch)
+        job = prepare(program, target, ["fold-batch-norm", "dead-code"])
+        peers = run_peer(run_passes(job.unscheduled()).graph, scratch)
+        timed = race([*outcomes, *peers])
+    return timed[: len(outcomes)], timed[len(outcomes) :]
 
 
 def show_ledger(outcome: "Outcome") -> None:
