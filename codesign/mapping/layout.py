@@ -7,6 +7,7 @@ lies on both sides is converted once, at the price of its bytes (Ford and Fulker
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.graph import Graph, Node
@@ -50,8 +51,6 @@ def _cut(program: Program, target: Target, groups: list[Group]) -> set[str]:
     """The agnostic groups that run on blocked values."""
     import networkx as nx
 
-    flow = nx.DiGraph()
-    flow.add_nodes_from((PLAIN, BLOCKED))
     makers = {v: g for g in groups for v in g.outputs}
     demands = {
         g.name: target.by_name[a.kernel].layouts(g)
@@ -66,20 +65,35 @@ def _cut(program: Program, target: Target, groups: list[Group]) -> set[str]:
             return f"group {group.name}" if target.tied(group, value) else PLAIN
         return BLOCKED if demand.get(value) is not None else PLAIN
 
-    def edge(a: str, b: str, weight: float) -> None:
-        if a == b:
-            return
-        for u, v in ((a, b), (b, a)):
-            old = flow.edges[u, v]["capacity"] if flow.has_edge(u, v) else 0
-            flow.add_edge(u, v, capacity=old + weight)
-
+    readers: dict[str, set[str]] = {v: {PLAIN} for v in program.graph.outputs}
     for group in groups:
         for value in group.variables:
-            edge(port(makers.get(value), value), port(group, value), group.type(value).bits)
-    for value in program.graph.outputs:
-        edge(port(makers.get(value), value), PLAIN, program.graph.types[value].bits)
+            readers.setdefault(value, set()).add(port(group, value))
+    flow = nx.DiGraph()
+    flow.add_nodes_from((PLAIN, BLOCKED))
+    for value, ports in readers.items():
+        _connect(
+            flow, value, port(makers.get(value), value), ports, program.graph.types[value].bits
+        )
     _, (_, blocked) = nx.minimum_cut(flow, PLAIN, BLOCKED)
     return {name.removeprefix("group ") for name in blocked if name.startswith("group ")}
+
+
+def _connect(flow: Any, value: str, maker: str, readers: set[str], bits: int) -> None:
+    """A cut between `maker` and any number of `readers` of a value costs `bits` once.
+
+    An edge counts if it leads from the plain side to the blocked one; without a capacity it is
+    never cut. So any blocked reader draws `out` to its side, any plain one `back`.
+    """
+    others = readers - {maker}
+    if not others:
+        return
+    out, back = f"out {value}", f"back {value}"
+    flow.add_edge(maker, out, capacity=bits)
+    flow.add_edge(back, maker, capacity=bits)
+    for reader in others:
+        flow.add_edge(out, reader)
+        flow.add_edge(reader, back)
 
 
 class _Rewriter:

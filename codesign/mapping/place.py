@@ -31,10 +31,9 @@ def grow(group: Group, kernel: Kernel, taken: set[str]) -> Group:
 
 
 def choose(node: Node, program: Program, target: Target, taken: set[str]) -> tuple[Kernel, Group]:
-    """The kernel and group with the least estimated latency for `node`.
+    """The kernel with the least estimated latency for `node` alone, and what it fuses behind it.
 
-    Groups of different length are compared by latency less that of the nodes which a shorter one
-    leaves over, taken as the price of the bytes they move again.
+    UnsupportedModelError if every kernel refuses.
     """
     single = Group(program.graph, (node,))
     best: tuple[float, Kernel, Group] | None = None
