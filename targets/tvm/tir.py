@@ -66,8 +66,11 @@ class Function:
         return self._loop(_PARALLEL, 0, extent, name)
 
     def vectorized(self, extent: int, name: str = "lane") -> Any:
-        """A loop that becomes vector operations: innermost, free of control flow."""
-        return self._loop(_VECTORIZED, 0, extent, name)
+        """A loop that becomes vector operations: innermost, free of control flow.
+
+        TVM refuses vectors of one element: such a loop is serial.
+        """
+        return self._loop(_VECTORIZED if extent > 1 else _SERIAL, 0, extent, name)
 
     def unrolled(self, extent: int, name: str = "i") -> Any:
         """A loop of constant extent that is written out."""

@@ -293,7 +293,7 @@ class _Work:
                 width = self.lanes
                 if self.shape.packed:
                     width = min(width, panel.columns - column)
-                with self.f.vectorized(width) if width > 1 else self.f.serial(1) as lane:
+                with self.f.vectorized(width) as lane:
                     index = self.shape.out_index(batch, row + i, start + column + lane)
                     value = acc.element(i * panel.vectors + j, lane)
                     if not plain:

@@ -167,16 +167,16 @@ class _Pool:
         f, shape, w = self.f, self.shape, self.last
         dtype = Fold.carrier(shape.dtype)
         acc = f.local("acc", (width,), dtype)
-        with f.vectorized(width) if width > 1 else f.serial(1) as lane:
+        with f.vectorized(width) as lane:
             f.store(acc, shape.fold.start(dtype), (lane,))
 
         def visit(place: tuple[Expr, ...]) -> None:
-            lanes = f.vectorized(width) if width > 1 else f.serial(1)
+            lanes = f.vectorized(width)
             with f.serial(taps[1], "tap", taps[0]) as tap, lanes as lane:
                 at = (start + lane) * w.stride - w.before + tap * w.dilation
                 x = load(self.x, (*self.leading, *place, at)).astype(dtype)
                 f.store(acc, shape.fold.step(load(acc, (lane,)), x), (lane,))
 
         count = self._count(self.outer_taps(visit), taps[1])
-        with f.vectorized(width) if width > 1 else f.serial(1) as lane:
+        with f.vectorized(width) as lane:
             self.finish(load(acc, (lane,)), count, (*self.leading, *self.outer, start + lane))

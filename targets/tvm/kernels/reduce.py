@@ -117,14 +117,14 @@ class _Work:
         f, r = self.f, self.r
         dtype = Fold.carrier(r.dtype)
         acc = f.local("acc", (width,), dtype)
-        with f.vectorized(width) if width > 1 else f.serial(1) as lane:
+        with f.vectorized(width) as lane:
             f.store(acc, r.fold.start(dtype), (lane,))
         with f.serial(r.count, "i") as i:
             reduced = unravel(i, [r.shape[a] for a in r.axes])
-            with f.vectorized(width) if width > 1 else f.serial(1) as lane:
+            with f.vectorized(width) as lane:
                 x = self.element((*outer, start + lane), reduced)
                 f.store(acc, r.fold.step(load(acc, (lane,)), x), (lane,))
-        with f.vectorized(width) if width > 1 else f.serial(1) as lane:
+        with f.vectorized(width) as lane:
             finish(load(acc, (lane,)), (*outer, start + lane))
 
     def along(self, finish: Finish) -> None:

@@ -131,7 +131,7 @@ class Row:
         """Merge the lanes of `part` into `total`, pairwise."""
         width = self.lanes // 2
         while width:
-            with self.f.vectorized(width) if width > 1 else self.f.serial(1) as lane:
+            with self.f.vectorized(width) as lane:
                 both = fold.merge(load(part, (lane,)), load(part, (lane + width,)))
                 self.f.store(part, both, (lane,))
             width //= 2
@@ -157,6 +157,6 @@ def keep(f: Function, name: str, row: Row, value: Any, dtype: str = "float32") -
     """The value (a function of the lane) computed once a row and kept."""
     width = 1 if row.along else row.width
     held = f.local(name, (width,), dtype)
-    with f.vectorized(width) if width > 1 else f.serial(1) as lane:
+    with f.vectorized(width) as lane:
         f.store(held, value(lane), (lane,))
     return lambda lane: load(held, (0,) if row.along else (lane,))

@@ -57,7 +57,7 @@ def test_products_with_constants_on_either_side() -> None:
     net.check(kernels={"matmul": 4})
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 @given(st.data())
 def test_any_shape(data: st.DataObject) -> None:
     net = Net()

@@ -18,16 +18,12 @@ def test_extremes_sums_and_largest_along_any_axis() -> None:
     whole = net.given(net.random.integers(-9, 9, (4, 9, 6)))
     for x in (ties, whole):
         for axis in range(3):
-            for op in (
-                ArgMax(axis),
-                ArgMax(axis, False, True),
-                ArgMin(axis),
-                CumSum(axis),
-                CumSum(axis, True, True),
-            ):
+            last, turned = axis % 2 == 0, x == ties
+            for op in (ArgMax(axis, turned, last), ArgMin(axis), CumSum(axis, last, turned)):
                 net.returns(net.op(op, x), 1e-6)
-            for k, largest in ((1, True), (4, False), (net.types[x].shape[axis], True)):
-                values, places = net.results(TopK(k, axis, largest), x, names=["v", "p"])
+            for k, largest in ((4, False), (net.types[x].shape[axis], True)):
+                op = TopK(min(k, net.types[x].shape[axis]), axis, largest)
+                values, places = net.results(op, x, names=["v", "p"])
                 net.returns(values, 0.0)
                 net.returns(places)
     net.returns(net.op(ArgMax(0), net.given(f32([1, np.nan, 3, np.nan]))))

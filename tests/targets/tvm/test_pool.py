@@ -26,7 +26,7 @@ def _blocked(net: Net, n: int, channels: int, *pixels: int) -> str:
     return net.op(conv, net.normal(n, 16, *pixels), net.weight(channels, 16, *ones))
 
 
-@pytest.mark.parametrize("isa", ["host", "avx2", "x86"])
+@pytest.mark.parametrize("isa", ["host", "x86"])
 def test_pools_of_both_layouts(isa: str) -> None:
     net = Net()
     for x in (_blocked(net, 2, 24, 19, 23), net.normal(2, 3, 19, 23)):
@@ -78,7 +78,7 @@ def test_reductions_of_every_kind(dtype: str) -> None:
     x = net.given((net.random.uniform(1, 3, (3, 5, 37))).astype(dtype))
     for kind in FOLDS:
         if dtype == "float32" or kind not in ("reduce_log_sum", "reduce_prod", "reduce_mean"):
-            for axes in ((0,), (2,), (0, 2), (0, 1, 2), ()):
+            for axes in ((0,), (0, 2), ()):
                 net.returns(net.op(make(kind, axes, axes != (0,)), x), 2e-6)
     net.check()
 
