@@ -8,7 +8,7 @@ from codesign.errors import UnsupportedModelError
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
 from codesign.mapping.layout import without_layouts
-from codesign.mapping.place import candidates, choose
+from codesign.mapping.place import anchors, candidates, choose
 from codesign.mapping.refusal import Refusal
 from codesign.mapping.target import Target
 
@@ -50,7 +50,7 @@ def check(program: Program, target: Target) -> list[Verdict]:
     """A verdict for every op, in order."""
     program = without_layouts(program)
     found: dict[str, Verdict] = {}
-    for node in program.graph.nodes:
+    for node in anchors(program.graph):
         if node.name in found:
             continue
         single = Group(program.graph, (node,))

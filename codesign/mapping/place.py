@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from codesign.errors import UnsupportedModelError
-from codesign.ir.graph import Node
+from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Assignment, Program
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
@@ -54,6 +54,14 @@ def choose(node: Node, program: Program, target: Target, taken: set[str]) -> tup
     return best[1], best[2]
 
 
+def anchors(graph: Graph) -> list[Node]:
+    """The nodes in the order in which they choose kernels: element-wise ones last.
+
+    So a residual add is fused into a layer even if its other operand has an activation.
+    """
+    return sorted(graph.nodes, key=lambda node: node.op.elementwise)
+
+
 def place(program: Program, target: Target) -> Program:
     """`program` with every node covered, in an order in which the groups can run.
 
@@ -62,7 +70,7 @@ def place(program: Program, target: Target) -> Program:
     taken: set[str] = set()
     position = {node.name: i for i, node in enumerate(program.graph.nodes)}
     found: list[tuple[int, Assignment]] = []
-    for node in program.graph.nodes:
+    for node in anchors(program.graph):
         if node.name in taken:
             continue
         kernel, group = choose(node, program, target, taken)
