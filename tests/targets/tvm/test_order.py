@@ -22,8 +22,8 @@ def test_extremes_sums_and_largest_along_any_axis() -> None:
             for op in (ArgMax(axis, turned, last), ArgMin(axis), CumSum(axis, last, turned)):
                 net.returns(net.op(op, x), 1e-6)
             for k, largest in ((4, False), (net.types[x].shape[axis], True)):
-                op = TopK(min(k, net.types[x].shape[axis]), axis, largest)
-                values, places = net.results(op, x, names=["v", "p"])
+                chosen = TopK(min(k, net.types[x].shape[axis]), axis, largest)
+                values, places = net.results(chosen, x, names=["v", "p"])
                 net.returns(values, 0.0)
                 net.returns(places)
     net.returns(net.op(ArgMax(0), net.given(f32([1, np.nan, 3, np.nan]))))
