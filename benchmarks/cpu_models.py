@@ -189,7 +189,9 @@ def main(argv: list[str] | None = None) -> None:
         for precision in wanted:
             say(f"{name} {precision}")
             rows += measure(subject, precision, (1,) if options.quick else (1, 2), options)
-    publish(options, rows, {"batch": 1, "threads": [1, 2], "calibration": cpu_zoo.CALIBRATION})
+    threads = [1] if options.quick else [1, 2]
+    settings = {"batch": 1, "threads": threads, "calibration": cpu_zoo.CALIBRATION}
+    publish(options, rows, {**settings, "quick": options.quick})
 
 
 if __name__ == "__main__":
