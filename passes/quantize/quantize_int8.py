@@ -14,7 +14,7 @@ from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize import scales
-from codesign.passes.quantize.regions import ANCHORS, Regions, quantizable
+from codesign.passes.quantize.regions import ANCHORS, Regions, refusal
 from codesign.passes.quantize.retype import rewrite
 from codesign.passes.simplify import codes
 from codesign.rewrite.context import Context, Dataset
@@ -65,8 +65,8 @@ class QuantizeInt8(Pass):
                 continue
             if any(fnmatch.fnmatch(node.name, pattern) for pattern in self.skip):
                 context.note(node.name, "left in float as asked", done=False)
-            elif not quantizable(graph, node):
-                context.note(node.name, "its weight is no plain float constant", done=False)
+            elif why := refusal(graph, node):
+                context.note(node.name, why, done=False)
             else:
                 anchors.append(node.name)
         if not anchors:

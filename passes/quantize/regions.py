@@ -4,22 +4,45 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from codesign.ir.graph import Graph, Node
+from codesign.ir.ops.join import Pad
+from codesign.ir.ops.resize import Resize
+from codesign.passes.simplify import codes
 
 ANCHORS = frozenset({"conv", "linear"})
-SAME = frozenset({"max_pool", "reshape", "flatten", "squeeze", "expand_dims", "transpose", "slice"})
+SAME = frozenset(
+    {
+        "depth_to_space", "expand_dims", "flatten", "max_pool", "reshape", "slice",
+        "space_to_depth", "squeeze", "transpose",
+    }
+)  # fmt: skip
 CLAMPS = frozenset({"relu", "clip"})
 MEANS = frozenset({"avg_pool", "reduce_mean"})
-THROUGH = SAME | CLAMPS | MEANS | {"add", "concat"}
+THROUGH = CLAMPS | MEANS | {"add", "concat"}
 
 
-def quantizable(graph: Graph, node: Node) -> bool:
-    """True if `node` is a layer with constant float weights and a float32 operand."""
-    if node.kind not in ANCHORS or node.operands[1] not in graph.constants:
-        return False
-    x, w = graph.types[node.operands[0]], graph.types[node.operands[1]]
-    bias = node.inputs[2] if len(node.inputs) > 2 else None
-    constant_bias = bias is None or bias in graph.constants
-    return x.dtype == w.dtype == "f32" and w.element is None and constant_bias
+def refusal(graph: Graph, node: Node) -> str:
+    """Why layer `node` cannot compute on codes, "" if it can."""
+    x, w = (graph.types[v] for v in node.operands[:2])
+    constant = all(v in graph.constants for v in node.operands[1:])
+    if not (x.dtype == w.dtype == "f32" and w.element is None and constant):
+        return "its weight is no plain float constant"
+    if not codes.plain_window(graph, node):
+        return "only convolutions over one or two axes, in one group or by channel, have codes"
+    return ""
+
+
+def moves(node: Node) -> bool:
+    """True if the results are elements of the operands, or zero, so that one encoding does."""
+    if isinstance(node.op, Pad):
+        return node.op.mode != "constant" or (node.op.value == 0 and len(node.operands) == 1)
+    if isinstance(node.op, Resize):
+        return node.op.mode == "nearest"
+    return node.kind in SAME
+
+
+def through(node: Node) -> bool:
+    """True if codes may go through `node`."""
+    return moves(node) or node.kind in THROUGH
 
 
 @dataclass
@@ -39,7 +62,7 @@ class Regions:
         for node in reversed(self.graph.nodes):
             if node.name in self.anchors:
                 self.codes.add(node.operands[0])
-            elif node.name in self.codes and node.kind in THROUGH:
+            elif node.name in self.codes and through(node):
                 self.codes.update(v for v in node.operands if v not in self.graph.constants)
         for node in self.graph.nodes:
             if node.name in self.anchors and self._stays_wide(node):
@@ -65,7 +88,7 @@ class Regions:
         if node.name not in self.codes:
             return
         x = node.operands[0]
-        if node.kind in SAME:
+        if moves(node):
             self._union(x, node.name)
         elif node.kind == "concat":
             for value in node.operands:

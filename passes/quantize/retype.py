@@ -9,7 +9,7 @@ from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.encode import Decode, Encode
 from codesign.passes.quantize import scales
-from codesign.passes.quantize.regions import THROUGH, Regions
+from codesign.passes.quantize.regions import Regions, through
 
 
 def rewrite(
@@ -81,7 +81,7 @@ class _Rewriter:
         if node.name in self.regions.anchors:
             return self.layer(node)
         coded = node.name in self.encodings
-        mixes = node.op.elementwise or (coded and node.kind in THROUGH)
+        mixes = node.op.elementwise or (coded and through(node))
         form = self.value if mixes else self.decoded
         inputs = [None if v is None else form(v) for v in node.inputs]
         outputs = self.builder.results(node.op, *inputs, names=node.outputs)

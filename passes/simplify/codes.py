@@ -109,8 +109,15 @@ def _computes(graph: Graph, node: Node) -> bool:
         return False
     if len(node.operands) > 2 and node.operands[2] not in graph.constants:
         return False
-    groups = node.op.groups if isinstance(node.op, Conv) else 1
-    return groups == 1 or (groups == graph.types[node.operands[1]].shape[0])
+    return plain_window(graph, node)
+
+
+def plain_window(graph: Graph, node: Node) -> bool:
+    """True for linear layers, and convolutions over one or two axes in one group or by channel."""
+    if not isinstance(node.op, Conv):
+        return True
+    channels, each, *taps = graph.types[node.operands[1]].shape
+    return len(taps) <= 2 and (node.op.groups == 1 or (each == 1 and node.op.groups == channels))
 
 
 def _bias(graph: Graph, node: Node, edit: Edit) -> None:

@@ -13,10 +13,11 @@ from codesign.ir.graph import Graph
 from codesign.ir.ops.activation import Clip, HardSwish, Relu, Sigmoid
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.elementwise import Add, Mul
-from codesign.ir.ops.join import Concat
+from codesign.ir.ops.join import Concat, Pad
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.pool import MaxPool
 from codesign.ir.ops.reduce import ReduceMean
+from codesign.ir.ops.resize import Resize
 from codesign.ir.ops.shape import Flatten
 from codesign.passes.quantize.scales import activation, weight
 from codesign.rewrite.context import Context, Dataset
@@ -143,6 +144,22 @@ def test_ops_without_codes_are_decoded_into_and_encoded_from() -> None:
     before = b.graph(b.conv(y, 4, "c2"), y, output_names=["out", "middle"])
     after = apply(before, "quantize-int8", calibrated(before, 32))
     assert all(after.types[v].encodings == () for v in after.outputs)
+    assert quality(before, after) > 25
+
+
+def test_moves_carry_codes_and_what_has_no_kernel_stays_in_float() -> None:
+    b = Net()
+    y = b.op(Resize((1, 4, 16, 16)), b.conv(b.x, 4, "c1"), name="up")
+    y = b.op(Pad(((0, 0), (0, 0), (0, 1), (1, 0))), y, name="pad")
+    w = b.constant(b.random.standard_normal((4, 2, 3, 3)).astype(np.float32), "w")
+    grouped = b.op(Conv(groups=2), b.conv(y, 4, "c2"), w, name="grouped")
+    before = b.graph(b.conv(grouped, 4, "c3"), output_names=["out"])
+    context = calibrated(before, 16)
+    after = apply(before, "quantize-int8", context)
+    assert len({after.types[v].integer for v in ("c1", "up", "pad")} - {None}) == 1
+    assert kinds(after)[:5] == ["encode", "conv", "resize", "pad", "conv"]
+    assert after.types[after.by_name["grouped"].operands[1]].encodings == ()
+    assert [n.layer for n in context.notes if not n.done] == ["grouped"]
     assert quality(before, after) > 25
 
 

@@ -44,6 +44,8 @@ def pad_into_conv(graph: Graph, node: Node, edit: Edit) -> str | None:
     around = any(any(p) for p in pad.pads[:2]) or min(min(p) for p in pad.pads) < 0
     if pad.mode != "constant" or pad.value != 0 or around or len(before.operands) > 1:
         return None
+    if graph.types[before.name].encodings != graph.types[before.operands[0]].encodings:
+        return None
     both = tuple((a + c, b + d) for (a, b), (c, d) in zip(node.op.pads, pad.pads[2:], strict=True))
     inputs = (before.operands[0], *node.inputs[1:])
     return edit.add(replace(node.op, pads=both), *inputs, name=node.name)
