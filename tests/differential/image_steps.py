@@ -101,7 +101,9 @@ def pool(net: Net, x: str) -> str:
     fields = window(net, x, dilated=False)
     kernel = fields["kernel_shape"]
     fields["pads"] = [min(p, k // 2) for p, k in zip(fields["pads"], kernel * 2, strict=True)]
-    fields["ceil_mode"] = int(net.chance(4))
+    if net.chance(4):  # where onnx's shape inference agrees with onnxruntime
+        fields["strides"] = [min(s, k) for s, k in zip(fields["strides"], kernel, strict=True)]
+        fields |= {"ceil_mode": 1, "pads": [0] * len(fields["pads"])}
     if net.chance(2):
         return net.op("MaxPool", x, **fields)
     return net.op("AveragePool", x, count_include_pad=int(net.chance(2)), **fields)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto, TensorProto, defs, helper, numpy_helper, shape_inference
 
 OPSET = 20
@@ -14,14 +13,13 @@ Shape = tuple[int, ...]
 
 
 class Net:
-    """Grows a network node by node, drawing choices from hypothesis and weights from a seed.
+    """Grows a network node by node; choices and weights come from `random`.
 
     `older` are the values that later nodes may join with, in order of making.
     """
 
-    def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
-        self.random = np.random.default_rng(draw(st.integers(0, 9999)))
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(0)
         self.nodes: list[NodeProto] = []
         self.types: dict[str, onnx.TypeProto] = {}
         self.weights: dict[str, TensorProto] = {}
@@ -88,11 +86,11 @@ class Net:
 
     def pick(self, choices: Sequence[Any]) -> Any:
         """One of `choices`."""
-        return self.draw(st.sampled_from(choices))
+        return choices[self.number(0, len(choices) - 1)]
 
     def number(self, low: int, high: int) -> int:
         """An integer from `low` to `high`."""
-        return self.draw(st.integers(low, high))
+        return int(self.random.integers(low, high + 1))
 
     def chance(self, odds: int) -> bool:
         """True one time in `odds`."""

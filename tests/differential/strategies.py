@@ -1,6 +1,7 @@
 """Random small ONNX networks."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,12 +11,16 @@ from tests.differential import image_steps, plain_steps
 from tests.differential.image_steps import Step
 from tests.differential.net import LARGEST, Net, Shape
 
+MIXED = image_steps.STEPS + plain_steps.STEPS
 QUANTIZABLE: tuple[Step, ...] = (
-    image_steps.conv, image_steps.pointwise, image_steps.depthwise, image_steps.bottleneck,
-    image_steps.bottleneck, image_steps.pool, image_steps.batch_norm, image_steps.global_pool,
-    plain_steps.clip, plain_steps.with_older, plain_steps.concat, plain_steps.gemm,
-    plain_steps.activation,
+    image_steps.conv, image_steps.conv, image_steps.pointwise, image_steps.depthwise,
+    image_steps.bottleneck, image_steps.bottleneck, image_steps.pool, image_steps.batch_norm,
+    image_steps.excitation, plain_steps.clip, plain_steps.with_older, plain_steps.concat,
+    plain_steps.activation, plain_steps.with_constant,
 )  # fmt: skip
+FLAT: tuple[Step, ...] = (plain_steps.gemm, plain_steps.activation, plain_steps.with_older)
+BRANCH = 8  # one step in so many goes on from an older value
+SEEDS = st.integers(0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -34,53 +39,73 @@ class Drawn:
         }
 
 
-def _first(draw: st.DrawFn) -> Shape:
+@dataclass
+class _Growth:
+    """A network that grows step by step; `ends` are values that nothing reads yet."""
+
+    net: Net
+    value: str
+    ends: list[str]
+
+    def grow(self, step: Step, seed: int) -> None:
+        """Apply one step, another one where it does not fit the value's rank."""
+        net, x = self.net, self.value
+        net.random = np.random.default_rng(seed)
+        flat = len(net.shape(x)) not in (3, 4)
+        if flat and step in image_steps.STEPS:
+            step = net.pick(FLAT)
+        mark = net.mark()
+        self.value = step(net, x)
+        made = [v for node in net.nodes[mark[0] :] for v in node.output]
+        if max((prod(net.shape(v)) for v in made), default=0) > LARGEST or too_deep(net, made):
+            net.back(mark)
+            self.value = x
+            return
+        net.older.append(self.value)
+        if net.chance(BRANCH):
+            self.ends.append(self.value)
+            self.value = net.pick(net.older)
+
+    def finish(self, classify: bool) -> list[str]:
+        """The outputs: what was made last and up to two ends of branches."""
+        net = self.net
+        if classify and len(net.shape(self.value)) > 1:
+            self.value = plain_steps.gemm(net, self.value)
+        if self.value in net.inputs:
+            self.value = net.op("Relu", self.value)
+        others = [v for v in self.ends if v not in net.inputs]
+        return list(dict.fromkeys([*others[-2:], self.value]))
+
+
+def too_deep(net: Net, values: list[str]) -> bool:
+    """Whether some value has more than five axes."""
+    return any(len(net.shape(v)) > 5 for v in values)
+
+
+@st.composite
+def inputs(draw: st.DrawFn) -> Shape:
     """Shape of an input: mostly an image or a line of channels, at times a matrix."""
-    batch = draw(st.integers(1, 3))
-    rank = draw(st.sampled_from([4, 4, 4, 3, 2]))
+    batch, rank = draw(st.integers(1, 3)), draw(st.sampled_from([4, 4, 4, 3, 2]))
     if rank == 2:
         return batch, draw(st.sampled_from([1, 5, 16, 24, 33]))
     channels = draw(st.sampled_from([1, 2, 3, 3, 4, 8, 16, 19]))
     return batch, channels, *(draw(st.integers(1, 11)) for _ in range(rank - 2))
 
 
-def _step(net: Net, x: str, steps: tuple[Step, ...] | None) -> str:
-    """One more step, or `x` again if what it makes is too large."""
-    rank = len(net.shape(x))
-    choices = steps or (
-        image_steps.STEPS + plain_steps.STEPS if rank in (3, 4) else plain_steps.STEPS
-    )
-    if steps and rank not in (3, 4):
-        choices = (plain_steps.gemm, plain_steps.activation, plain_steps.with_older)
-    mark = net.mark()
-    y = net.pick(choices)(net, x)
-    sizes = [plain_steps.elements(net, name) for n in net.nodes[mark[0] :] for name in n.output]
-    if max(sizes, default=0) > LARGEST or len(net.shape(y)) > 5:
-        net.back(mark)
-        return x
-    return y
-
-
 @st.composite
 def networks(
-    draw: st.DrawFn, steps: tuple[Step, ...] | None = None, least: int = 5, most: int = 14
+    draw: st.DrawFn, steps: tuple[Step, ...] = MIXED, least: int = 5, most: int = 12
 ) -> Drawn:
-    """A network of `least` to `most` steps of one to five nodes each, with one to three outputs.
+    """A network of `least` to `most` of `steps`, each of one to five nodes.
 
-    `steps` limits the choice of steps.
+    What a step makes of its value follows from a seed of its own, so that hypothesis can take
+    steps away one by one and leave the others as they are, where shapes allow.
     """
-    net = Net(draw)
-    shape = _first(draw)
-    x = net.input(shape)
-    if net.chance(5):
+    net, shape = Net(), draw(inputs())
+    growth = _Growth(net, net.input(shape), [])
+    if draw(st.integers(0, 4)) == 4:
         net.input(shape)
-    for _ in range(net.number(least, most)):
-        x = _step(net, x, steps)
-        net.older.append(x)
-        if net.chance(5):  # go on from an older value: branches
-            x = net.pick(net.older)
-    made = [v for v in dict.fromkeys(net.older) if v not in net.inputs]
-    if not made:
-        made = [net.op("Relu", x)]
-    outputs = {made[-1], *(net.pick(made) for _ in range(net.pick([0, 0, 1, 2])))}
-    return Drawn(net.model(sorted(outputs, key=made.index)), net.inputs)
+    plan = st.lists(st.tuples(st.sampled_from(steps), SEEDS), min_size=least, max_size=most)
+    for step, seed in draw(plan):
+        growth.grow(step, seed)
+    return Drawn(net.model(growth.finish(draw(st.booleans()))), net.inputs)

@@ -68,7 +68,7 @@ def test_compiled(drawn: Drawn, target: Cpu) -> None:
 
 
 @examples(4)
-@given(networks(QUANTIZABLE, 2, 6), st.sampled_from(PRUNED), st.sampled_from(TARGETS))
+@given(networks(QUANTIZABLE, 4, 8), st.sampled_from(PRUNED), st.sampled_from(TARGETS))
 def test_pruned(drawn: Drawn, options: str, target: Cpu) -> None:
     feeds = drawn.feeds()
     spec = f"prune-magnitude{{{options},min_elements=16}}"
@@ -78,7 +78,7 @@ def test_pruned(drawn: Drawn, options: str, target: Cpu) -> None:
 
 
 @examples(4)
-@given(networks(QUANTIZABLE, 2, 6), st.sampled_from(["svd", "tt"]), st.sampled_from(TARGETS))
+@given(networks(QUANTIZABLE, 4, 8), st.sampled_from(["svd", "tt"]), st.sampled_from(TARGETS))
 def test_factorized(drawn: Drawn, kind: str, target: Cpu) -> None:
     """At an error of a few roundings the factors still compute the network itself."""
     feeds = drawn.feeds()
@@ -93,7 +93,7 @@ def test_factorized(drawn: Drawn, kind: str, target: Cpu) -> None:
 
 
 @examples(8)
-@given(networks(QUANTIZABLE, 2, 7), st.sampled_from(TARGETS), st.sampled_from(["minmax", "mse"]))
+@given(networks(QUANTIZABLE, 4, 9), st.sampled_from(TARGETS), st.sampled_from(["minmax", "mse"]))
 def test_quantized(drawn: Drawn, target: Cpu, method: str) -> None:
     """Codes are bit for bit those of the integer interpreter.
 
@@ -114,7 +114,7 @@ def test_quantized(drawn: Drawn, target: Cpu, method: str) -> None:
 
 
 @examples(6)
-@given(networks(QUANTIZABLE, 3, 7), st.sampled_from(["", "pattern=2:4", "pattern=4x1"]))
+@given(networks(QUANTIZABLE, 4, 9), st.sampled_from(["", "pattern=2:4", "pattern=4x1"]))
 def test_everything(drawn: Drawn, pruning: str) -> None:
     """Pruned, factorized and quantized at once, and the text of it read back."""
     feeds = drawn.feeds()

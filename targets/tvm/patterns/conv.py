@@ -96,8 +96,8 @@ class ConvKernel(CpuKernel):
             varies = kind.rank == group.output_type.rank and kind.shape[1] != 1
             demand[value] = tiled if varies else None
         x = group.input(0)
-        if self.plain_input and x is not None:
-            demand[x] = None
+        if x is not None and x in demand:
+            demand[x] = None if self.plain_input else tiled
         return demand
 
     def default(self, group: Group) -> Point:
