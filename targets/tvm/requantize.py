@@ -68,20 +68,6 @@ class Requantization:
     constants: dict[str, npt.NDArray[np.int64]]
 
 
-def multiplier_and_shift(
-    ratio: npt.ArrayLike,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The (m, s) with m / 2^s nearest to `ratio` (> 0, < 2^30) among 2^30 <= m < 2^31.
-
-    Ratios below 2^-22 get fewer bits of m, so that s stays at 53 or less.
-    """
-    values = np.asarray(ratio, np.float64)
-    shift = np.minimum(30 - np.floor(np.log2(np.maximum(values, 2.0**-60))).astype(np.int64), 53)
-    multiplier = np.rint(np.ldexp(values, shift)).astype(np.int64)
-    overflow = multiplier >= 2**31
-    return np.where(overflow, multiplier >> 1, multiplier), np.where(overflow, shift - 1, shift)
-
-
 def requantize(
     scaling: Scaling, channels: int, isa: Isa, residual: Residual | None = None
 ) -> Requantization:

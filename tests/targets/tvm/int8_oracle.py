@@ -10,6 +10,7 @@ import tvm
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from codesign.ir.fixedpoint import fixed_point
 from codesign.runtime.amx import enable_amx
 from codesign.targets.tvm.isa import ISAS, Isa
 from codesign.targets.tvm.kernels import int8_layout as layout
@@ -109,10 +110,9 @@ def rescale(acc: npt.NDArray[np.int64], scaling: Scaling, other: Array | int = 0
 
 def scalings(random: np.random.Generator, channels: int, reach: float) -> Scaling:
     """A scaling per channel that spreads sums of about `reach` over the codes."""
-    from codesign.targets.tvm.requantize import multiplier_and_shift
-
-    m, s = multiplier_and_shift(random.uniform(0.2, 1.5, channels) * 100 / reach)
-    return Scaling(random.integers(-999, 999, channels), m, s, int(random.integers(0, 256)), 3, 250)
+    fixed = fixed_point([random.uniform(0.2, 1.5, channels) * 100 / reach])
+    (m,), s, zero = fixed.multipliers, fixed.shift, int(random.integers(0, 256))
+    return Scaling(random.integers(-999, 999, channels), m, s, zero, 3, 250)
 
 
 @st.composite

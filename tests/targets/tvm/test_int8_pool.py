@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign.ir.fixedpoint import fixed_point
 from codesign.targets.tvm.isa import isa
 from codesign.targets.tvm.kernels import int8_layout, pool_int8
 from codesign.targets.tvm.kernels.shapes import ConvShape
-from codesign.targets.tvm.requantize import Scaling, multiplier_and_shift, requantize
+from codesign.targets.tvm.requantize import Scaling, requantize
 from tests.targets.tvm import int8_oracle as oracle
 
 
@@ -60,8 +61,8 @@ def average(shape: ConvShape, zero: int, seed: int) -> None:
     q = oracle.codes(random, (shape.n, shape.ic, *shape.spatial), bool(seed % 2))
     taps = int(np.prod(shape.kernel))
     acc = oracle.convolve(q, np.ones(shape.weight, np.int8), shape, zero) - zero * taps
-    m, s = multiplier_and_shift(0.9 / taps)
-    scaling = Scaling(np.zeros(1, np.int64), m, s, zero, bound=255 * taps)
+    fixed = fixed_point([0.9 / taps])
+    scaling = Scaling(np.zeros(1, np.int64), fixed.multipliers[0], fixed.shift, zero, bound=255 * taps)
     rescaled = requantize(scaling, int8_layout.channels(shape.oc), target)
     point = pool_int8.default(shape, target)
     func = pool_int8.emit("kernel", shape, target, point, rescaled.epilogue, zero)

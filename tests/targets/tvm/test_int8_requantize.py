@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import RefusedError
+from codesign.ir.fixedpoint import fixed_point
 from codesign.targets.tvm.isa import isa
 from codesign.targets.tvm.kernels import add_int8, int8_layout
 from codesign.targets.tvm.kernels.add_int8 import ElementShape
-from codesign.targets.tvm.requantize import Residual, Scaling, multiplier_and_shift, requantize
+from codesign.targets.tvm.requantize import Residual, Scaling, requantize
 from codesign.targets.tvm.tir import Function
 from tests.targets.tvm import int8_oracle as oracle
 
@@ -62,10 +63,10 @@ def test_addition(c: int, first: float, second: float, seed: int) -> None:
     target = isa(oracle.runnable()[seed % len(oracle.runnable())])
     a, b = (oracle.codes(random, (2, c, 3, 5), False) for _ in range(2))
     za, zb, zy = (int(z) for z in random.integers(0, 256, 3))
-    shift = int(min(multiplier_and_shift(r)[1] for r in (first, second)))
-    ma, mb = (np.int64(round(r * 2.0**shift)) for r in (first, second))
+    fixed = fixed_point([first, second])
+    (ma, mb), shift = fixed.multipliers, fixed.shift
     shape = ElementShape(2, c, (3, 5))
-    scaling = Scaling(np.int64(-za), ma, np.int64(shift), zy, bound=255)
+    scaling = Scaling(np.int64(-za), ma, shift, zy, bound=255)
     rescaled = requantize(
         scaling, int8_layout.channels(c), target, Residual(shape.physical, zb, mb)
     )
@@ -77,13 +78,6 @@ def test_addition(c: int, first: float, second: float, seed: int) -> None:
     other = (b.astype(np.int64) - zb) * mb
     want = oracle.rescale(a.astype(np.int64), scaling, other)
     np.testing.assert_array_equal(oracle.logical(got, c), want)
-
-
-def test_multipliers_are_near_and_in_range() -> None:
-    ratio = np.array([1e-9, 3e-5, 0.4, 0.5, 0.999999999, 1.0, 77.0])
-    m, s = multiplier_and_shift(ratio)
-    assert m.max() < 2**31 and s.min() >= 1 and s.max() <= 53
-    np.testing.assert_allclose(np.ldexp(m.astype(float), -s), ratio, rtol=1e-6)
 
 
 def test_numbers_out_of_range_are_refused() -> None:
