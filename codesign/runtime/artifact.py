@@ -1,12 +1,14 @@
 """Artifacts: folders that hold a compiled program, saved whole, checked when they are opened."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from codesign.errors import ArtifactError, UsageError
 from codesign.runtime.compiled import Compiled, check_machine
 from codesign.runtime.folder import write_folder
+from codesign.runtime.library import load_runtime
 from codesign.runtime.manifest import (
     LIBRARIES,
     MANIFEST,
@@ -51,7 +53,7 @@ def open_artifact(path: str | Path, run: bool = True) -> Compiled:
     """
     folder = Path(path)
     manifest = _manifest(folder)
-    contents = {name: _content(folder, name, manifest.files[name]) for name in manifest.files}
+    contents = _contents(folder, manifest, run)
     if run:
         check_machine(manifest)
     compiled = Compiled(
@@ -82,6 +84,17 @@ def _manifest(folder: Path) -> Manifest:
     if needed != set(manifest.files) or manifest.library not in LIBRARIES:
         raise ArtifactError(f"{folder / MANIFEST} lists the files {sorted(manifest.files)}")
     return manifest
+
+
+def _contents(folder: Path, manifest: Manifest, run: bool) -> dict[str, bytes]:
+    """Every file, checked in threads while this one loads the runtime that a run will need."""
+    with ThreadPoolExecutor() as pool:
+        files = {
+            name: pool.submit(_content, folder, name, want) for name, want in manifest.files.items()
+        }
+        if run:
+            load_runtime()
+        return {name: content.result() for name, content in files.items()}
 
 
 def _content(folder: Path, name: str, want: str) -> bytes:
