@@ -61,8 +61,8 @@ def average(shape: ConvShape, zero: int, seed: int) -> None:
     q = oracle.codes(random, (shape.n, shape.ic, *shape.spatial), bool(seed % 2))
     taps = int(np.prod(shape.kernel))
     acc = oracle.convolve(q, np.ones(shape.weight, np.int8), shape, zero) - zero * taps
-    fixed = fixed_point([0.9 / taps])
-    scaling = Scaling(np.zeros(1, np.int64), fixed.multipliers[0], fixed.shift, zero, bound=255 * taps)
+    fixed, zeros = fixed_point([0.9 / taps]), np.zeros(1, np.int64)
+    scaling = Scaling(zeros, fixed.multipliers[0], fixed.shift, zero, bound=255 * taps)
     rescaled = requantize(scaling, int8_layout.channels(shape.oc), target)
     point = pool_int8.default(shape, target)
     func = pool_int8.emit("kernel", shape, target, point, rescaled.epilogue, zero)
