@@ -29,6 +29,7 @@ from codesign.runtime.built import Built
 from codesign.runtime.compiled import Compiled
 from codesign.runtime.host import fingerprint
 from codesign.runtime.manifest import Manifest
+from codesign.tune.informed import informed
 
 Progress = Callable[[str, float], None]
 Passes = str | Sequence[str | Pass]
@@ -74,6 +75,7 @@ def compile_model(
     seed: int | None = None,
     measure: Measure = "ends",
     progress: Progress | None = None,
+    records: str | Path | None = None,
 ) -> Compiled:
     """`model` (see `load`), rewritten by the passes and built for `target`.
 
@@ -81,9 +83,10 @@ def compile_model(
     objects; else a `recipe` (its name or file) lists them; else the recipe `default` runs. Passes
     that simplify come first and `place` and `layout` last where a list says nothing of them.
     `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
-    the ledger shows accuracies. `measure` says which rows of the ledger are timed.
+    the ledger shows accuracies. `measure` says which rows of the ledger are timed. `records` is a
+    tuning database; without it the user's own is used where there is one.
     """
-    job = prepare(model, target, passes, recipe, calibration, validation, seed, progress)
+    job = prepare(model, target, passes, recipe, calibration, validation, seed, progress, records)
     return compile_job(job, measure)
 
 
@@ -96,10 +99,11 @@ def prepare(
     validation: Source | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
+    records: str | Path | None = None,
 ) -> Job:
     """Everything that `compile_model` needs, read and checked before any long step."""
     plan = choose_recipe(passes, recipe)
-    goal = make_target(target or plan.target or "cpu")
+    goal = informed(make_target(target or plan.target or "cpu"), records)
     steps = make_passes(plan, passes)
     program = load(model)
     context = Context(

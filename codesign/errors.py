@@ -51,6 +51,10 @@ class ArtifactError(CodesignError):
     """An artifact is damaged, of another version, or built for other instructions."""
 
 
+class TuningError(CodesignError):
+    """Tuning cannot go on; what was measured is kept."""
+
+
 class DataError(UsageError):
     """Calibration, validation or input data does not match the model."""
 

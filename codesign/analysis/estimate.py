@@ -12,7 +12,8 @@ class LayerCost:
     `latency_ms` is the whole time, `cycles` the time the compute array is busy or stalled on
     on-chip memory, `energy_uj` None where the target has no energy model, `utilization` the share
     of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
-    bytes moved by memory level. `alternatives` are other kernels' latencies in ms.
+    bytes moved by memory level. `alternatives` are other kernels' latencies in ms. `origin` says
+    where the latency comes from: the kernel's `model`, or `tuned`, measured alone by the tuner.
     """
 
     name: str
@@ -26,6 +27,7 @@ class LayerCost:
     energy_uj: float | None = None
     traffic_bytes: Mapping[str, int] = field(default_factory=dict)
     alternatives: Mapping[str, float] = field(default_factory=dict)
+    origin: str = "model"
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""

@@ -18,6 +18,7 @@ from codesign.cli import (
     run_,
     show,
     targets,
+    tune,
 )
 from codesign.cli.output import fail, settings
 from codesign.errors import CodesignError
@@ -39,6 +40,7 @@ app.command("show")(show.show_verb)
 app.command("explain")(explain.explain_verb)
 app.command("passes")(passes.passes_verb)
 app.command("targets")(targets.targets_verb)
+app.command("tune")(tune.tune_verb)
 app.command("demo")(demo.demo_verb)
 
 INTERRUPTED = 130

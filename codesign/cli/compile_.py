@@ -29,6 +29,7 @@ def compile_verb(
     measure: Annotated[
         str, typer.Option(help="Rows of the ledger to time: none, ends or all.")
     ] = "ends",
+    tuning_records: options.Records = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -54,6 +55,7 @@ def compile_verb(
             validation=validation,
             seed=seed,
             progress=report,
+            records=tuning_records,
         )
         if dry_run:
             compiled = None

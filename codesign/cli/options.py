@@ -66,6 +66,12 @@ Calibration = Annotated[
 Validation = Annotated[
     Path | None, typer.Option(metavar="V.npz", help="Inputs to score on, and `labels`.")
 ]
+Records = Annotated[
+    Path | None,
+    typer.Option(
+        "--tuning-records", metavar="DB", help="The tuning database; one a user by default."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a run.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from codesign.errors import UnsupportedModelError
 from codesign.ir.graph import Graph, Node
-from codesign.ir.program import Assignment, Program
+from codesign.ir.program import Assignment, Point, Program
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
 from codesign.mapping.refusal import Refusal
@@ -30,28 +30,40 @@ def grow(group: Group, kernel: Kernel, taken: set[str]) -> Group:
         group = longer
 
 
-def choose(node: Node, program: Program, target: Target, taken: set[str]) -> tuple[Kernel, Group]:
-    """The kernel with the least estimated latency for `node` alone, and what it fuses behind it.
+Choice = tuple[Kernel, Group, Point]
 
-    UnsupportedModelError if every kernel refuses.
+
+def choose(node: Node, program: Program, target: Target, taken: set[str]) -> Choice:
+    """The kernel to run `node`, what it fuses behind it, and the schedule.
+
+    The best that is on record, if there is any; else the kernel with the least estimated latency
+    for `node` alone. UnsupportedModelError if every kernel refuses.
     """
     single = Group(program.graph, (node,))
     best: tuple[float, Kernel, Group] | None = None
+    known: tuple[float, Choice] | None = None
     refusals = []
     for kernel, refusal in candidates(single, target):
         if refusal is not None:
             refusals.append(f"{kernel.name}: {refusal}")
             continue
         group = grow(single, kernel, taken)
+        record = target.known(group)
+        fits = record is not None and record.kernel == kernel.name
+        if record is not None and fits and (known is None or record.latency_ms < known[0]):
+            known = record.latency_ms, (kernel, group, record.point)
         latency = kernel.cost(single, kernel.default(single)).latency_ms
         if best is None or latency < best[0]:
             best = latency, kernel, group
+    if known is not None:
+        return known[1]
     if best is None:
         why = "; ".join(refusals) or f"no kernel starts with {node.kind}"
         raise UnsupportedModelError(
             f"target {target.spec} cannot run {node.kind} %{node.name}: {why}"
         )
-    return best[1], best[2]
+    kernel, group = best[1:]
+    return kernel, group, kernel.default(group)
 
 
 def anchors(graph: Graph) -> list[Node]:
@@ -73,9 +85,9 @@ def place(program: Program, target: Target) -> Program:
     for node in anchors(program.graph):
         if node.name in taken:
             continue
-        kernel, group = choose(node, program, target, taken)
+        kernel, group, point = choose(node, program, target, taken)
         taken |= set(group.names)
         last = max(position[name] for name in group.names)
-        found.append((last, Assignment(kernel.name, group.names, kernel.default(group))))
+        found.append((last, Assignment(kernel.name, group.names, point)))
     found.sort(key=lambda item: item[0])
     return Program(program.graph, target.spec, tuple(assignment for _, assignment in found))

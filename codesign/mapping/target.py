@@ -2,17 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from codesign.analysis.estimate import Estimate
+from codesign.analysis.estimate import Estimate, LayerCost
 from codesign.errors import RefusedError
 from codesign.ir.encodings.tiled import Tiled
-from codesign.ir.program import Program
+from codesign.ir.program import Point, Program
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
+from codesign.mapping.records import NO_RECORDS, Known, Records
+from codesign.mapping.workload import signature
 from codesign.runtime.built import Built
 
 
@@ -34,6 +37,32 @@ class Target(ABC):
     @abstractmethod
     def tile(self, kind: TensorType) -> Tiled | None:
         """The blocked layout that this target's kernels want for values of type `kind`, if any."""
+
+    @property
+    def records(self) -> Records:
+        """What was measured of schedules on this target; nothing unless `informed`."""
+        found: Records = self.__dict__.get("_records", NO_RECORDS)
+        return found
+
+    def informed(self, records: Records) -> Self:
+        """This target, choosing by `records` where they know the work."""
+        twin = copy(self)
+        object.__setattr__(twin, "_records", records)
+        return twin
+
+    def cost(self, kernel: Kernel, group: Group, point: Point) -> LayerCost:
+        """What `group` costs with `point`: as it was measured alone, else by the kernel's model."""
+        cost = kernel.cost(group, point)
+        known = self.known(group)
+        if known is None or (known.kernel, known.point) != (kernel.name, point):
+            return cost
+        return replace(cost, latency_ms=known.latency_ms, origin="tuned")
+
+    def known(self, group: Group) -> Known | None:
+        """The best schedule on record for `group`."""
+        if self.records is NO_RECORDS:
+            return None
+        return self.records.best(signature(group))
 
     @cached_property
     def by_name(self) -> Mapping[str, Kernel]:
@@ -71,7 +100,7 @@ class Target(ABC):
         layers = []
         for assignment in program.placement:
             group = Group(program.graph, program.nodes_of(assignment))
-            cost = self.by_name[assignment.kernel].cost(group, assignment.point)
+            cost = self.cost(self.by_name[assignment.kernel], group, assignment.point)
             others = self._alternatives(group, assignment.kernel)
             layers.append(replace(cost, alternatives=others))
         return Estimate(tuple(layers))

@@ -39,6 +39,13 @@ def fingerprint() -> dict[str, Any]:
     }
 
 
+def device() -> dict[str, Any]:
+    """What tells this machine's processor from others: measurements hold wherever it is equal."""
+    keys = ("cpu family", "model", "stepping", "cache size", "CPU implementer", "CPU part")
+    found = {"cpu": fingerprint()["cpu"], "architecture": architecture()}
+    return found | {key: value for key in keys if (value := _cpuinfo(key))}
+
+
 def _cpuinfo(key: str) -> str:
     """The first value of `key`, empty if there is none."""
     try:

@@ -1,0 +1,79 @@
+"""Is a candidate faster than another by more than the noise? Interleaved runs and a sign test.
+
+Both are built once and run in turns, in both orders, so that drift of the clock and other work on
+the machine fall on both alike. The one-sided sign test (Dixon and Mood, 1946) asks how likely so
+many won rounds are if neither were faster; it assumes nothing of how times are distributed.
+"""
+
+from dataclasses import dataclass
+from math import comb
+from statistics import median
+
+from codesign.errors import CodesignError
+from codesign.ir.graph import Graph
+from codesign.ir.program import Point
+from codesign.mapping.target import Target
+from codesign.tune.timing import built
+from codesign.tune.work import Parcel
+
+SIGNIFICANCE = 0.01
+Choice = tuple[str, Point]
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Seconds of both contenders, round by round; empty if one of them failed, with why."""
+
+    first: tuple[float, ...] = ()
+    second: tuple[float, ...] = ()
+    message: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Median of first / second over the rounds: below 1 if the first is faster."""
+        return median(a / b for a, b in zip(self.first, self.second, strict=True))
+
+    @property
+    def chance(self) -> float:
+        """How likely as many rounds won by the first, or more, were by chance."""
+        return sign_test(self.first, self.second)
+
+    @property
+    def won(self) -> bool:
+        """Whether the first is faster by more than the noise."""
+        return bool(self.first) and self.ratio < 1 and self.chance < SIGNIFICANCE
+
+
+def sign_test(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    """P(at least as many rounds are won by `first`) if each is won with probability 1/2.
+
+    Rounds that end equal count for nobody.
+    """
+    won = sum(a < b for a, b in zip(first, second, strict=True))
+    lost = sum(a > b for a, b in zip(first, second, strict=True))
+    count = won + lost
+    return sum(comb(count, k) for k in range(won, count + 1)) / 2**count
+
+
+def duel(
+    parcel: Parcel, graph: Graph, target: Target, first: Choice, second: Choice, rounds: int
+) -> Duel:
+    """Run both choices `rounds` times in turns."""
+    try:
+        with (
+            built(parcel, graph, target, *first) as one,
+            built(parcel, graph, target, *second) as two,
+        ):
+            one.time(), two.time()
+            times: list[tuple[float, float]] = []
+            for i in range(rounds):
+                if i % 2:
+                    b, a = two.time(), one.time()
+                else:
+                    a, b = one.time(), two.time()
+                times.append((a, b))
+    except CodesignError as error:
+        return Duel(message=str(error))
+    except Exception as error:  # noqa: BLE001  (whatever the compiler raises is a candidate's)
+        return Duel(message=f"{type(error).__name__}: {error}"[:500])
+    return Duel(tuple(a for a, _ in times), tuple(b for _, b in times))

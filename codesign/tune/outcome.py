@@ -1,0 +1,15 @@
+"""What came of measuring one candidate."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "failed", "crashed", "hung", "wrong", "killed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Seconds of each timed run if all went well, else why not."""
+
+    status: Status
+    seconds: tuple[float, ...] = ()
+    message: str = ""

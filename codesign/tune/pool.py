@@ -1,0 +1,161 @@
+"""Worker processes: each measures one candidate at a time; one that dies or hangs is replaced."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from codesign.errors import TuningError
+from codesign.tune.outcome import Outcome
+from codesign.tune.work import Parcel
+
+START_SECONDS = 120.0
+Message = tuple[Any, ...]
+Reply = Callable[[Any], None]
+
+
+class Worker:
+    """A process, its pipe, the tasks it knows, and what it is doing."""
+
+    def __init__(self, target: str, cores: Sequence[int]) -> None:
+        self.target, self.cores = target, cores
+        self.start()
+
+    def start(self) -> None:
+        """Start the process; it says `ready` when TVM is loaded."""
+        ours, theirs = Pipe()
+        self.pipe: Connection = ours
+        self.log: BinaryIO = tempfile.TemporaryFile()
+        package = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "codesign.tune.worker", str(theirs.fileno()), self.target]
+                + [str(core) for core in self.cores],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=self.log,
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,
+            )
+        self.known: set[str] = set()
+        self.reply: Reply | None = None
+        self.until = time.monotonic() + START_SECONDS
+        self.ready = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can take a message."""
+        return self.ready and self.reply is None
+
+    def send(self, message: Message, seconds: float, reply: Reply) -> None:
+        """Give it something to do; `reply` gets the answer, or an Outcome that says why not."""
+        self.reply, self.until = reply, time.monotonic() + seconds
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # seen when it is polled
+            self.pipe.send(message)
+
+    def tail(self) -> str:
+        """The last line that it wrote."""
+        self.log.seek(0)
+        lines = self.log.read()[-2000:].decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
+
+    def stop(self) -> None:
+        """End the process and everything it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.pipe.close()
+        self.log.close()
+
+
+class Pool:
+    """Workers for one target, each on cores of its own. Use as a context manager."""
+
+    def __init__(self, target: str, threads: int, seconds: float = 20.0) -> None:
+        cores = sorted(os.sched_getaffinity(0))
+        count = max(1, len(cores) // threads)
+        shares = [cores[i * threads : (i + 1) * threads] or cores for i in range(count)]
+        self.seconds = seconds
+        self.failed_starts = 0
+        self.workers = [Worker(target, share) for share in shares]
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+    @property
+    def idle(self) -> list[Worker]:
+        """The workers that have nothing to do."""
+        return [worker for worker in self.workers if worker.idle]
+
+    @property
+    def busy(self) -> bool:
+        """Whether any worker is starting or measuring."""
+        return any(not worker.idle for worker in self.workers)
+
+    def give(self, worker: Worker, parcel: Parcel, message: Message, reply: Reply) -> None:
+        """Send a message about the task of `parcel`, which is sent along the first time."""
+        if parcel.work not in worker.known:
+            worker.known.add(parcel.work)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                worker.pipe.send(("task", parcel))
+        worker.send(message, self.seconds, reply)
+
+    def poll(self, seconds: float) -> None:
+        """Wait for answers for at most `seconds`, and hand them on; replace who died or hangs."""
+        busy = {worker.pipe: worker for worker in self.workers if not worker.idle}
+        limit = min((w.until for w in busy.values()), default=0.0) - time.monotonic()
+        for pipe in wait(list(busy), max(0.0, min(seconds, limit))):
+            self._receive(busy[pipe])  # type: ignore[index]
+        for worker in self.workers:
+            if not worker.idle and time.monotonic() > worker.until:
+                self._replace(worker, Outcome("hung", message=f"no answer in {self.seconds:g} s"))
+
+    def _receive(self, worker: Worker) -> None:
+        try:
+            answer = worker.pipe.recv()
+        except (EOFError, OSError):
+            code = worker.process.wait()
+            status = "killed" if code == -signal.SIGKILL else "crashed"
+            self._replace(worker, Outcome(status, message=_why(code, worker.tail())))
+            return
+        if answer == "ready":
+            worker.ready, self.failed_starts = True, 0
+        elif answer != "kept":
+            reply, worker.reply = worker.reply, None
+            assert reply is not None
+            reply(answer)
+
+    def _replace(self, worker: Worker, outcome: Outcome) -> None:
+        """Start `worker` anew and tell who waits for it what happened."""
+        reply, worker.reply = worker.reply, None
+        tail, was_ready = worker.tail(), worker.ready
+        worker.stop()
+        self.failed_starts += not was_ready
+        if self.failed_starts > 2:
+            raise TuningError(
+                f"a worker process does not start: {tail or outcome.message}; "
+                "`codesign check` with the same target may say why"
+            )
+        worker.start()
+        if reply is not None:
+            reply(outcome)
+
+
+def _why(code: int, tail: str) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"the worker ended with code {code}: {tail}"
+    return f"the worker was ended by {signal.Signals(-code).name}{': ' + tail if tail else ''}"

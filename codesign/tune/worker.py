@@ -1,0 +1,62 @@
+"""A worker process: takes tasks and candidates over a pipe, answers with outcomes.
+
+python -m codesign.tune.worker FD TARGET CORES...
+
+Messages are ("task", Parcel), ("trial", work, kernel, point, best, limits) and ("duel", work,
+first, second, rounds). A worker ends when its pipe closes. It holds TVM and the tasks in memory.
+"""
+
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from codesign import plugins
+from codesign.ir.graph import Graph
+from codesign.mapping.target import Target
+from codesign.tune.duel import duel
+from codesign.tune.timing import trial
+from codesign.tune.work import Parcel
+
+
+class Server:
+    """Answers the messages of one connection."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.tasks: dict[str, tuple[Parcel, Graph]] = {}
+
+    def answer(self, message: tuple[Any, ...]) -> Any:
+        """The reply to `message`."""
+        match message:
+            case ("task", parcel):
+                self.tasks[parcel.work] = parcel, parcel.graph()
+                return "kept"
+            case ("trial", work, kernel, point, best, limits):
+                return trial(*self.tasks[work], self.target, kernel, point, best, limits)
+            case ("duel", work, first, second, rounds):
+                return duel(*self.tasks[work], self.target, first, second, rounds)
+        raise ValueError(f"unknown message {message[0]!r}")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the pipe closes."""
+    handle, target, *cores = arguments
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tuner decides when to stop
+    if cores:
+        os.sched_setaffinity(0, [int(core) for core in cores])
+    server = Server(plugins.make("target", target))
+    with Connection(int(handle)) as pipe:
+        try:
+            import tvm  # noqa: F401  (once, before the first candidate)
+
+            pipe.send("ready")
+            while True:
+                pipe.send(server.answer(pipe.recv()))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
