@@ -51,6 +51,10 @@ class ArtifactError(CodesignError):
     """An artifact is damaged, of another version, or built for other instructions."""
 
 
+class StoreError(CodesignError):
+    """A tuning database cannot be opened, read or written; what it holds was left as it is."""
+
+
 class DataError(UsageError):
     """Calibration, validation or input data does not match the model."""
 
