@@ -56,8 +56,11 @@ def list_verb(
 def show_lines(store: "Store", lines: "list[Line]") -> None:
     """A row a task and device, then the devices."""
     counts = store.counts()
+    console().print(f"{store.path}: {counts.trials} trials of {counts.tasks} tasks", markup=False)
+    if not lines:
+        return
     show_table(
-        f"{store.path}: {counts.trials} trials of {counts.tasks} tasks",
+        "",
         (
             ("task", lambda x: x.task.key[:DIGITS]),
             ("op", lambda x: x.task.op),
@@ -83,6 +86,9 @@ def merge_verb(
     sources: Annotated[
         list[Path], typer.Argument(metavar="SOURCE...", help="Databases or exported files.")
     ],
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Take what can be read of damaged sources.")
+    ] = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -91,17 +97,22 @@ def merge_verb(
 
     All sources are read before anything is written.
     """
-    from codesign.tune.exchange import read
+    from codesign.tune import exchange
+    from codesign.tune.salvage import salvage as what_is_left
     from codesign.tune.store import Store
 
-    found = {str(source): read(source) for source in sources}
+    found = [what_is_left(s) if salvage else (exchange.read(s), 0) for s in sources]
     with Store(database) as store:
-        added = {source: store.add_all(records) for source, records in found.items()}
+        added = [store.add_all(records) for records, _ in found]
         total = store.counts().trials
-    for source, records in found.items():
-        say(f"{source}: {added[source]} of {len(records)} trials are new")
+    rows = [
+        {"source": str(source), "trials": len(records), "added": new, "damaged": lost}
+        for source, (records, lost), new in zip(sources, found, added, strict=True)
+    ]
+    for row in rows:
+        lost = f", {row['damaged']} cannot be read" if row["damaged"] else ""
+        say(f"{row['source']}: {row['added']} of {row['trials']} trials are new{lost}")
     if settings.json:
-        rows = [{"source": s, "trials": len(found[s]), "added": added[s]} for s in found]
         result({"database": str(database), "trials": total, "sources": rows})
     else:
         console().print(f"{database} has {total} trials", markup=False)

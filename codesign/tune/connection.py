@@ -23,22 +23,28 @@ from codesign.tune.trouble import in_words, is_busy
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+PATIENCE = 30.0
 BUSY_SECONDS = 0.1  # how long SQLite waits by itself, deaf to Ctrl-C; then Python tries again
 
 
 class Connection:
     """The open file `path`, made where it is missing if `write`; StoreError, never sqlite3's.
 
-    An attempt that finds the file locked is repeated for `patience` seconds.
+    An attempt that finds the file locked is repeated for `patience` seconds. With `lenient` a file
+    that was cut off is opened too.
     """
 
-    def __init__(self, path: Path, write: bool, patience: float) -> None:
+    def __init__(
+        self, path: Path, write: bool, patience: float = PATIENCE, lenient: bool = False
+    ) -> None:
         self.path, self.write, self.patience = path, write, patience
         self._lock, self._pid = threading.RLock(), os.getpid()
         _check_path(path, write)
         with in_words(path, patience):
             self._db = _connect(path, write)
             try:
+                if lenient:
+                    self._db.execute("PRAGMA writable_schema = ON")
                 self._prepare()
             except BaseException:
                 self._db.close()

@@ -40,7 +40,7 @@ def export(store: Store, path: str | Path) -> int:
     UsageError if `path` is a database: that is never overwritten. ArtifactError if writing fails.
     """
     path = Path(path)
-    if path.is_file() and _is_database(path):
+    if path.is_file() and is_database(path):
         raise UsageError(f"{path} is a database and is not overwritten; export to another file")
     found = records(store)
 
@@ -84,7 +84,7 @@ def read(path: str | Path) -> list[Record]:
     if not path.exists():
         raise UsageError(f"{path} does not exist; expected a tuning database or an exported file")
     try:
-        if path.is_dir() or _is_database(path):
+        if path.is_dir() or is_database(path):
             with Store(path, write=False) as store:
                 return records(store)
         with path.open("rb") as stream:
@@ -115,6 +115,7 @@ def merge(into: Store, source: str | Path) -> tuple[int, int]:
     return into.add_all(found), len(found)
 
 
-def _is_database(path: Path) -> bool:
+def is_database(path: Path) -> bool:
+    """Whether the file `path` begins as SQLite's do."""
     with path.open("rb") as stream:
         return stream.read(len(SQLITE)) == SQLITE

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from codesign.ir.program import Point
-from codesign.tune.connection import Connection
+from codesign.tune.connection import PATIENCE, Connection
 from codesign.tune.ranking import Entry, ranked
 from codesign.tune.rows import (
     TASK,
@@ -44,7 +44,7 @@ class Store:
     every call waits up to `patience` seconds. StoreError says what is wrong with the file.
     """
 
-    def __init__(self, path: str | Path, write: bool = True, patience: float = 30.0) -> None:
+    def __init__(self, path: str | Path, write: bool = True, patience: float = PATIENCE) -> None:
         self.path = Path(path)
         self._connection = Connection(self.path, write, patience)
 

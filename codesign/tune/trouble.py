@@ -38,8 +38,8 @@ _KINDS = {
         "another path"
     ),
     sqlite3.SQLITE_CORRUPT: (
-        "is damaged ({error}) and was left as it is. Use a copy if there is one, or see what "
-        "`sqlite3 FILE .recover` saves, and take another path until then"
+        "is damaged ({error}) and was left as it is. Use a copy if there is one, or save what can "
+        "be read with `codesign db merge NEW.db OLD.db --salvage`"
     ),
     sqlite3.SQLITE_NOTADB: (
         "is no tuning database and was left as it is; expected a file that `codesign tune` or "

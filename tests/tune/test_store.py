@@ -69,7 +69,7 @@ def test_a_trial_needs_its_task_and_device(store: Store) -> None:
 
 
 def test_an_empty_store_has_nothing(store: Store) -> None:
-    assert store.trials() == store.tasks() == store.devices() == []
+    assert (store.trials(), store.tasks(), store.devices()) == ([], [], [])
     assert store.best(TASK.key, DEVICE.key, None) is None
     assert store.tried(TASK.key, DEVICE.key, "conv-direct", "1") == set()
     assert store.counts().trials == 0

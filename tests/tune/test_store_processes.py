@@ -13,7 +13,7 @@ import pytest
 
 from codesign.errors import StoreError
 from codesign.tune.store import Store
-from tests.tune.processes import FORK, add_from, adding, elsewhere, everything, intact
+from tests.tune.processes import FORK, add_from, adding, everything, intact
 from tests.tune.samples import DEVICE, TASK, fill, trial
 
 KILLS = int(os.environ.get("CODESIGN_KILLS", "20"))
@@ -110,8 +110,10 @@ def test_a_write_ahead_log_that_was_left_behind_is_read(tmp_path: Path) -> None:
     fill(Store(path), trial(1)).close()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA journal_mode = wal").fetchone() == ("wal",)
-    elsewhere(lambda: str(os.fork() or add_and_die(path)))
-    wait_for(lambda: 3 in numbers(path))
+    process = FORK.Process(target=add_and_die, args=(path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL and Path(f"{path}-wal").stat().st_size > 0
     assert numbers(path) == [1, 2, 3] and intact(path)
 
 
@@ -120,12 +122,6 @@ def add_and_die(path: Path) -> None:
     store.add(trial(2))
     store.add(trial(3))
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def wait_for(condition: object) -> None:
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:  # type: ignore[operator]
-        time.sleep(0.01)
 
 
 def test_a_writer_that_hangs_is_waited_for_and_then_named(tmp_path: Path) -> None:

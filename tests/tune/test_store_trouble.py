@@ -56,7 +56,7 @@ def truncated(path: Path) -> None:
         (marked, ("of another program", "left as it is")),
         (newer, ("schema 2, this one knows 1", "update codesign")),
         (without_table, ("damaged", "no table trial")),
-        (truncated, ("damaged", ".recover")),
+        (truncated, ("damaged", "--salvage")),
         (lambda path: path.write_text("a"), ("is no tuning database",)),
         (lambda path: path.write_text("op,time\n" * 4000), ("is no tuning database",)),
         (lambda path: path.write_bytes(bytes(8192)), ("is no tuning database",)),
