@@ -55,6 +55,10 @@ class TuningError(CodesignError):
     """Tuning cannot go on; what was measured is kept."""
 
 
+class StoreError(CodesignError):
+    """A tuning database cannot be opened, read or written; what it holds was left as it is."""
+
+
 class DataError(UsageError):
     """Calibration, validation or input data does not match the model."""
 

@@ -11,6 +11,7 @@ from codesign.cli import (
     bench,
     check,
     compile_,
+    db,
     demo,
     estimate,
     explain,
@@ -42,6 +43,7 @@ app.command("passes")(passes.passes_verb)
 app.command("targets")(targets.targets_verb)
 app.command("tune")(tune.tune_verb)
 app.command("demo")(demo.demo_verb)
+app.add_typer(db.app, name="db")
 
 INTERRUPTED = 130
 

@@ -1,6 +1,5 @@
 """`codesign tune`: look for better schedules on this device."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer

@@ -1,6 +1,6 @@
 """What a run of the tuner reads from and writes to the store: trials, and the winners of duels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from statistics import quantiles
 from typing import Any
@@ -8,12 +8,11 @@ from typing import Any
 from codesign.mapping.records import Known
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
-from codesign.mapping.workload import signature  # noqa: F401
 from codesign.tune.duel import Duel
-from codesign.tune.outcome import Outcome
+from codesign.tune.outcome import Outcome, Status
 from codesign.tune.search import Choice
 from codesign.tune.store import Store
-from codesign.tune.trial import Device, Trial, Winner
+from codesign.tune.trial import Device, Trial
 from codesign.tune.trial import Task as Stored
 from codesign.tune.work import Task
 
@@ -45,11 +44,26 @@ class Journal:
         """Store a trial; it is on disk when this returns."""
         stored = self.stored(task)
         self.store.add_task(stored)
+        self._add(stored, choice, outcome.status, outcome.seconds, message=outcome.message)
+
+    def settle(self, task: Task, choice: Choice, duel: Duel) -> None:
+        """Make `choice`, which won `duel`, what compiling uses."""
+        self._add(self.stored(task), choice, "ok", duel.first, ratio=duel.ratio)
+
+    def _add(
+        self,
+        stored: Stored,
+        choice: Choice,
+        status: Status,
+        seconds: tuple[float, ...],
+        ratio: float | None = None,
+        message: str = "",
+    ) -> None:
         kernel, point = choice
         times: dict[str, Any] = {}
-        if outcome.status == "ok":
-            low, middle, high = spread(outcome.seconds)
-            times = {"seconds": middle, "low": low, "high": high, "repeats": len(outcome.seconds)}
+        if status == "ok":
+            low, middle, high = spread(seconds)
+            times = {"seconds": middle, "low": low, "high": high, "repeats": len(seconds)}
         self.store.add(
             Trial(
                 stored.key,
@@ -57,50 +71,52 @@ class Journal:
                 kernel,
                 self.versions[kernel],
                 point,
-                outcome.status,
-                message=outcome.message,
+                status,
                 **times,
-            )
-        )
-
-    def settle(self, task: Task, choice: Choice, duel: Duel) -> None:
-        """Make `choice`, which won `duel`, what compiling uses."""
-        kernel, point = choice
-        _, seconds, _ = spread(duel.first)
-        self.store.add_winner(
-            Winner(
-                self.stored(task).key,
-                self.device.key,
-                kernel,
-                self.versions[kernel],
-                point,
-                seconds,
-                duel.ratio,
+                ratio=ratio,
+                message=message,
             )
         )
 
     def winner(self, task: Task) -> Choice | None:
         """What compiling uses for `task`, if anything was found."""
-        won = self.store.winner(self.stored(task).key, self.device.key, self.versions)
+        trials = self.store.trials(self.stored(task).key, self.device.key)
+        won = winner([t for t in trials if self.versions.get(t.kernel) == t.version])
         return None if won is None else (won.kernel, won.point)
+
+
+def winner(trials: Sequence[Trial]) -> Trial | None:
+    """Of the trials of one task the one to use: of those that won their comparison the last."""
+    return next((trial for trial in reversed(trials) if trial.ratio is not None), None)
 
 
 class StoredRecords:
     """The winners of one target on one device, as placement asks for them; read once."""
 
     def __init__(self, store: Store, target: Target, fingerprint: Mapping[str, Any]) -> None:
-        versions = {name: kernel_version(k) for name, k in target.by_name.items()}
-        device = Device(fingerprint).key
         texts = {task.key: task.text for task in store.tasks() if task.target == target.spec}
-        self._known = {
-            texts[won.task]: Known(won.kernel, won.point, won.seconds * 1e3)
-            for won in store.winners(device, versions)
-            if won.task in texts
-        }
+        trials: dict[str, list[Trial]] = {}
+        for trial in store.trials(device=Device(fingerprint).key) if texts else ():
+            if trial.task in texts and _current(trial, target):
+                trials.setdefault(texts[trial.task], []).append(trial)
+        self._known: dict[str, Known] = {}
+        for work, found in trials.items():
+            won = winner(found)
+            if won is not None and won.seconds is not None:
+                self._known[work] = Known(won.kernel, won.point, won.seconds * 1e3)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def best(self, work: str) -> Known | None:
         """The winner for work of this signature."""
         return self._known.get(work)
+
+
+def _current(trial: Trial, target: Target) -> bool:
+    """Whether the kernel still is what was measured."""
+    kernel = target.by_name.get(trial.kernel)
+    return kernel is not None and kernel_version(kernel) == trial.version
 
 
 def spread(seconds: tuple[float, ...]) -> tuple[float, float, float]:

@@ -40,7 +40,9 @@ class Learned:
         """Whether it has seen enough to predict."""
         return self.booster is not None
 
-    def train(self, rows: Sequence[Features], seconds: Sequence[float], work: Sequence[int]) -> None:
+    def train(
+        self, rows: Sequence[Features], seconds: Sequence[float], work: Sequence[int]
+    ) -> None:
         """Learn from measured `rows`; with too few nothing changes."""
         if len(rows) < LEAST_ROWS:
             return

@@ -1,9 +1,8 @@
 """What came of measuring one candidate."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Status = Literal["ok", "failed", "crashed", "hung", "wrong", "killed"]
+from codesign.tune.trial import Status
 
 
 @dataclass(frozen=True)

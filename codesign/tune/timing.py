@@ -63,9 +63,7 @@ def built(
         size = made.plan.arena + sum(array.nbytes for array in made.weights.values())
         copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
         threads = getattr(target, "threads", 1)
-        executables = [
-            Executable(made.plan, library, made.weights, threads) for _ in range(copies)
-        ]
+        executables = [Executable(made.plan, library, made.weights, threads) for _ in range(copies)]
         for executable in executables:
             executable.bind(parcel.inputs)
         yield Candidate(executables, parcel.nodes[0])

@@ -68,7 +68,9 @@ def tasks_of(program: Program) -> list[Task]:
     return list(found.values())
 
 
-def placed(task_graph: Graph, nodes: tuple[str, ...], target: Target, choice: Assignment) -> Program:
+def placed(
+    task_graph: Graph, nodes: tuple[str, ...], target: Target, choice: Assignment
+) -> Program:
     """The graph of a task with `choice` for its group, the first kernel for all else, laid out."""
     placement = []
     for node in task_graph.nodes:

@@ -1,0 +1,91 @@
+"""What is still read of a damaged store: as much as is as it was, and nothing else."""
+
+import os
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from codesign.errors import StoreError, UsageError
+from codesign.tune.exchange import print_record, records
+from codesign.tune.salvage import salvage
+from codesign.tune.store import Store
+from tests.tune.samples import OTHER, fill, record, trial
+
+KEPT = [trial(number, 0.001 * (number + 1)) for number in range(200)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    fill(Store(tmp_path / "x.db"), *KEPT).close()
+    return tmp_path / "x.db"
+
+
+def test_of_a_whole_store_everything(path: Path) -> None:
+    with Store(path) as store:
+        store.forget(lambda entries: [entry.id for entry in entries[::3]])
+        assert salvage(path) == (records(store), 0)
+
+
+def test_of_a_store_that_was_cut_off_most_of_the_rest(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 4096 * 3)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="damaged"):
+        Store(path)
+    found, lost = salvage(path)
+    assert len(found) >= 100 and lost > 0 and len(found) + lost == 200
+    assert {one.trial.digest for one in found} <= {one.digest for one in KEPT}
+    assert path.read_bytes() == before
+
+
+def test_of_a_store_with_one_bad_page_nearly_all_others(path: Path) -> None:
+    """But for the few pages that everything hangs on: the only task, the root of a table."""
+    content, found = path.read_bytes(), []
+    for start in range(4096, len(content), 4096):
+        noise = random.Random(start).randbytes(4096)
+        bad = path.with_name(f"{start}.db")
+        bad.write_bytes(content[:start] + noise + content[start + 4096 :])
+        found.append(saved(bad))
+    assert len(found) > 20
+    assert sum(count >= 170 for count in found) >= len(found) - 4, found
+
+
+def saved(path: Path) -> int:
+    """How many trials are salvaged; all of them as they were."""
+    try:
+        found, _ = salvage(path)
+    except StoreError:
+        return 0
+    assert {one.trial.digest for one in found} <= {one.digest for one in KEPT}
+    return len(found)
+
+
+def test_trials_whose_task_is_lost_are_lost(path: Path) -> None:
+    fill(Store(path), trial(0, task=OTHER.key)).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE task SET text = 'changed' WHERE key = ?", (OTHER.key,))
+        db.execute("UPDATE trial SET seconds = 0.0001, low = 0.0001 WHERE id = 7")
+    found, lost = salvage(path)
+    assert lost == 2 and [one.trial for one in found] == [*KEPT[:6], *KEPT[7:]]
+
+
+def test_of_an_exported_file_all_good_lines(tmp_path: Path) -> None:
+    lines = [print_record(record(trial(number))) for number in range(3)]
+    lines[1] = lines[1][:50]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    found, lost = salvage(tmp_path / "x.jsonl")
+    assert [one.trial for one in found] == [trial(0), trial(2)] and lost == 1
+
+
+def test_what_is_no_store_is_refused(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        salvage(tmp_path / "none")
+    with closing(sqlite3.connect(tmp_path / "y.db")) as db:
+        db.execute("CREATE TABLE thesis (chapter TEXT)")
+    with pytest.raises(StoreError, match="of another program"):
+        salvage(tmp_path / "y.db")
+    path.write_bytes(path.read_bytes()[:16] + bytes(5000))
+    with pytest.raises(StoreError):
+        salvage(path)
