@@ -4,9 +4,9 @@ import os
 import random
 import resource
 import sqlite3
-import stat
+import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -192,16 +192,15 @@ def test_a_limit_on_file_sizes_is_told_and_nothing_is_lost(tmp_path: Path) -> No
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def kept() -> Iterator[Path]:
     """A store with a trial, in a folder that anybody may enter."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        if folder.stat().st_uid == os.getuid():
-            folder.chmod(folder.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
-    path = tmp_path / "open" / "x.db"
-    fill(Store(path), trial(1)).close()
-    path.parent.chmod(0o777)
-    path.chmod(0o666)
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "open", "x.db")
+        fill(Store(path), trial(1)).close()
+        path.parent.chmod(0o777)
+        path.chmod(0o666)
+        yield path
 
 
 def add_and_read(path: Path) -> str:
