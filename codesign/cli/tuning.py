@@ -39,10 +39,11 @@ class Board:
 
     def total(self, key: str) -> float | None:
         """Sum of a time over the network, None while some task has none."""
-        times = [(row["weight"], row[key]) for row in self.rows.values()]
-        if not times or any(value is None for _, value in times):
-            return None
-        return sum(weight * value for weight, value in times)
+        times: list[tuple[int, float | None]] = [
+            (row["weight"], row[key]) for row in self.rows.values()
+        ]
+        known = [weight * value for weight, value in times if value is not None]
+        return sum(known) if known and len(known) == len(times) else None
 
     def left(self) -> str:
         """How long the search may still take."""

@@ -56,7 +56,7 @@ def check(program: Program, target: Target) -> list[Verdict]:
         single = Group(program.graph, (node,))
         refusals = {k.name: r for k, r in candidates(single, target) if r is not None}
         try:
-            kernel, group = choose(node, program, target, set(found))
+            kernel, group, _ = choose(node, program, target, set(found))
         except UnsupportedModelError:
             found[node.name] = Verdict(node.name, node.kind, None, node.name, refusals)
             continue

@@ -52,7 +52,7 @@ def sign_test(first: tuple[float, ...], second: tuple[float, ...]) -> float:
     won = sum(a < b for a, b in zip(first, second, strict=True))
     lost = sum(a > b for a, b in zip(first, second, strict=True))
     count = won + lost
-    return sum(comb(count, k) for k in range(won, count + 1)) / 2**count
+    return float(sum(comb(count, k) for k in range(won, count + 1)) / 2**count)
 
 
 def duel(

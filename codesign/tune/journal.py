@@ -9,10 +9,10 @@ from codesign.mapping.records import Known
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
 from codesign.tune.duel import Duel
-from codesign.tune.outcome import Outcome, Status
+from codesign.tune.outcome import Outcome
 from codesign.tune.search import Choice
 from codesign.tune.store import Store
-from codesign.tune.trial import Device, Trial
+from codesign.tune.trial import Device, Status, Trial
 from codesign.tune.trial import Task as Stored
 from codesign.tune.work import Task
 

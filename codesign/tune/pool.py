@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from codesign.errors import TuningError
 from codesign.tune.outcome import Outcome
+from codesign.tune.trial import Status
 from codesign.tune.work import Parcel
 
 START_SECONDS = 120.0
@@ -32,7 +33,7 @@ class Worker:
         """Start the process; it says `ready` when TVM is loaded."""
         ours, theirs = Pipe()
         self.pipe: Connection = ours
-        self.log: BinaryIO = tempfile.TemporaryFile()
+        self.log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         with theirs:
@@ -128,7 +129,7 @@ class Pool:
             answer = worker.pipe.recv()
         except (EOFError, OSError):
             code = worker.process.wait()
-            status = "killed" if code == -signal.SIGKILL else "crashed"
+            status: Status = "killed" if code == -signal.SIGKILL else "crashed"
             self._replace(worker, Outcome(status, message=_why(code, worker.tail())))
             return
         if answer == "ready":

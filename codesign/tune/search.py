@@ -16,7 +16,7 @@ BATCH = 8
 
 
 class Search:
-    """Candidates of one task, the seconds of those that were measured, inf for those that failed."""
+    """Candidates of one task, and the seconds of those measured, inf where that failed."""
 
     def __init__(self, task: Task, target: Target, seed: int) -> None:
         self.task = task

@@ -28,7 +28,7 @@ ROUNDS = 40  # of a duel
 
 @dataclass(frozen=True)
 class Settings:
-    """How long to search: at most `trials` in all, those of earlier runs included, and `seconds`."""
+    """How long to search: `trials` in all, those of earlier runs included, and `seconds`."""
 
     trials: int = 1000
     seconds: float = inf
