@@ -93,6 +93,8 @@ def _by_channel(graph: Graph, x: str, other: str) -> np.ndarray | None:
         return None
     array = graph.constants[other].array.astype(np.float64)
     axis = kind.rank - 1 if before.kind == "linear" else 1
+    if axis >= kind.rank:
+        return None
     shape = (1,) * (kind.rank - array.ndim) + array.shape
     if len(shape) > kind.rank or any(e != 1 for i, e in enumerate(shape) if i != axis):
         return None

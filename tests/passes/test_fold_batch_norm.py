@@ -11,6 +11,7 @@ from codesign.ir.ops.convolution import Conv, ConvTranspose
 from codesign.ir.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.norm import BatchNorm
+from codesign.ir.ops.reduce import ReduceMean
 from codesign.rewrite.context import Context
 from tests.passes.harness import apply, kinds, lines, same
 
@@ -126,3 +127,10 @@ def test_a_norm_of_variance_near_zero_stays_finite() -> None:
     after = apply(before, "fold-batch-norm")
     assert lines(after) == ["a_1=conv(x, w_1, a.bias)"]
     same(before, after)
+
+
+def test_arithmetic_on_vectors_has_no_channels() -> None:
+    b = Builder()
+    mean = b.op(ReduceMean((1,), False), b.input("x", (3, 16)))
+    before = b.graph(b.op(Add(), mean, b.constant(np.ones(1, np.float32))))
+    assert apply(before, "fold-batch-norm") == before
