@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +53,20 @@ def test_signature_names_shapes_and_types() -> None:
     assert (out.name, out.shape, out.dtype) == ("out", (1, 16, 8, 8), "float32")
 
 
-def test_threads_can_be_set_and_do_not_change_the_result() -> None:
-    compiled = small_compiled()
-    want = compiled(small_input())
-    compiled.threads = 2
-    try:
-        np.testing.assert_array_equal(compiled(small_input()), want)
-        with pytest.raises(DataError, match="threads is 0"):
-            compiled.threads = 0
-    finally:
-        compiled.threads = 1
+def test_inputs_come_as_a_mapping_too_and_repr_tells_the_signature() -> None:
+    compiled, x = small_compiled(), small_input()
+    np.testing.assert_array_equal(compiled({"x": x}), compiled(x))
+    with pytest.raises(DataError, match="inputs are"):
+        compiled({"y": x})
+    with pytest.raises(DataError, match="a mapping of inputs stands alone"):
+        compiled({"x": x}, x)
+    assert repr(compiled).startswith("<Compiled small for cpu{")
+    assert "(x: float32[1, 3, 8, 8]) -> (out: float32[1, 16, 8, 8])" in repr(compiled)
+
+
+def test_the_package_shows_its_public_names_and_version() -> None:
+    assert set(dir(cd)) - {name for name in dir(cd) if name.startswith("__")} == set(cd.__all__)
+    assert cd.__version__ == metadata.version("codesign")
 
 
 @pytest.mark.parametrize(
