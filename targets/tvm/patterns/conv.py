@@ -124,6 +124,8 @@ class ConvPointwise(ConvKernel):
 
     name: ClassVar[str] = "conv-pointwise"
     module: ClassVar[ModuleType] = conv_pointwise
+    efficiency: ClassVar[float] = 0.56
+    rate: ClassVar[float] = 70.0
 
 
 class ConvDirect(ConvKernel):
@@ -132,6 +134,7 @@ class ConvDirect(ConvKernel):
     name: ClassVar[str] = "conv-direct"
     module: ClassVar[ModuleType] = conv_direct
     efficiency: ClassVar[float] = 0.75
+    rate: ClassVar[float] = 50.0
 
     def padding(self, group: Group) -> float:
         shape = self.shape(group)
@@ -143,7 +146,8 @@ class ConvDepthwise(ConvKernel):
 
     name: ClassVar[str] = "conv-depthwise"
     module: ClassVar[ModuleType] = conv_depthwise
-    efficiency: ClassVar[float] = 0.4
+    efficiency: ClassVar[float] = 1.0
+    rate: ClassVar[float] = 27.0
 
 
 class ConvStem(ConvKernel):
@@ -152,7 +156,8 @@ class ConvStem(ConvKernel):
     name: ClassVar[str] = "conv-stem"
     module: ClassVar[ModuleType] = conv_stem
     plain_input: ClassVar[bool] = True
-    efficiency: ClassVar[float] = 0.6
+    efficiency: ClassVar[float] = 0.8
+    rate: ClassVar[float] = 16.0
 
 
 class ConvUpsample(ConvKernel):
@@ -161,7 +166,8 @@ class ConvUpsample(ConvKernel):
     name: ClassVar[str] = "conv-upsample"
     anchors: ClassVar[frozenset[str]] = frozenset({"conv_transpose"})
     module: ClassVar[ModuleType] = conv_upsample
-    efficiency: ClassVar[float] = 0.6
+    efficiency: ClassVar[float] = 0.56
+    rate: ClassVar[float] = 70.0
 
     def padding(self, group: Group) -> float:
         shape = self.shape(group)

@@ -83,7 +83,7 @@ class Sparse(CpuKernel):
         values = [v for v in (*group.operands, *group.outputs) if v != group.input(1)]
         moved = sum(physical_bytes(group.type(v)) for v in values)
         moved += 4 * (lists + columns * (1 + schedule.rows))
-        return layer_cost(self.machine, self.isa, self.name, group, busy, moved)
+        return layer_cost(self.machine, self.isa, self.name, group, busy, moved, 40.0)
 
     def emit(self, group: Group, point: Point) -> Emitted:
         frame, schedule = self.frame(group), from_point(sparse.Point, point)
