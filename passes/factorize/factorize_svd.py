@@ -36,7 +36,7 @@ class FactorizeSvd(Pass):
         %y: tensor<1x512xf32> = linear(%x, %w)
     After:
         %y.inner: tensor<1x32xf32> = linear(%x, %w.v)
-        %y_1: tensor<1x512xf32> = linear(%y.inner, %w.u)
+        %y: tensor<1x512xf32> = linear(%y.inner, %w.u)
     """
 
     name: ClassVar[str] = "factorize-svd"

@@ -36,8 +36,8 @@ class PruneMagnitude(Pass):
         const %w: tensor<16x64x1x1xf32> = ...
         %y: tensor<1x16x8x8xf32> = conv(%x, %w)
     After:
-        const %w_1: tensor<16x64x1x1xf32, nm<2, 4>> = ...
-        %y_1: tensor<1x16x8x8xf32> = conv(%x, %w_1)
+        const %w: tensor<16x64x1x1xf32, nm<2, 4>> = ...
+        %y: tensor<1x16x8x8xf32> = conv(%x, %w)
     """
 
     name: ClassVar[str] = "prune-magnitude"
