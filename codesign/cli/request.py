@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from codesign.compiler import Job
     from codesign.ir.program import Program
     from codesign.mapping.target import Target
-    from codesign.runtime.compiled import Compiled
     from codesign.rewrite.recipe import Recipe
+    from codesign.runtime.compiled import Compiled
 
 
 def parse_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
