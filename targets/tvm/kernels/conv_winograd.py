@@ -1,0 +1,275 @@
+"""3 x 3 convolution of stride 1 by Winograd's minimal filtering, on the blocked layout.
+
+Input [N, ceil(IC/b), H, W, b], output [N, ceil(OC/b), OH, OW, b], float32, b = shape.block.
+Method: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, for
+F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3) with the points of `winograd`. A task takes a block of tiles and
+a share of the output channels: it transforms its input patches, then, for each group of channels,
+multiplies matrices [tiles, IC] x [IC, channels], one for each of the (m+2)^2 points, and
+transforms the products back, through the epilogue, into the output.
+
+Weights stay 3 x 3 in memory and are transformed by the task in pieces that stay in cache:
+transformed ones are up to four times larger and cost more time to fetch than to make.
+
+Error: relative to the largest |y|, against exact arithmetic, below `winograd.ERROR`: 4e-6 for
+m = 2, 2e-5 for m = 4 (typically 1e-6 and 4e-6 at 512 channels).
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import tirx
+
+from codesign.targets.tvm.epilogue import Epilogue
+from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels import tiled, winograd_schedule
+from codesign.targets.tvm.kernels.shapes import ConvShape, require
+from codesign.targets.tvm.kernels.winograd import (
+    Arithmetic,
+    Scheme,
+    transform_2d,
+    transform_data,
+    transform_product,
+    transform_weight,
+)
+from codesign.targets.tvm.kernels.winograd_gemm import Product
+from codesign.targets.tvm.kernels.winograd_schedule import Point, accepts, tiles_of
+from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, Registers, load_flat, zeros
+
+__all__ = ["Point", "accepts", "default", "emit", "pack_weight", "space"]
+
+
+def space(shape: ConvShape, isa: Isa) -> list[Point]:
+    """Sensible schedules that fit the registers of `isa`."""
+    return winograd_schedule.space(shape, isa)
+
+
+def default(shape: ConvShape, isa: Isa) -> Point:
+    """The schedule with the fewest cycles by the model in `winograd_schedule`."""
+    return winograd_schedule.best(shape, isa)
+
+
+def pack_weight(
+    w: NDArray[np.float32], shape: ConvShape, isa: Isa, point: Point
+) -> NDArray[np.float32]:
+    """Pack [OC, IC, 3, 3]: [OC tiles, IC blocks, 3, 3, b, blocks * b], as direct kernels do."""
+    return tiled.pack(w, shape, shape.block, tiled.Point(1, 1, point.blocks, 1))
+
+
+def emit(name: str, shape: ConvShape, isa: Isa, point: Point, epilogue: Epilogue) -> PrimFunc:
+    """The kernel: buffers are input, packed weight, the epilogue's operands, output."""
+    require(accepts(shape), "conv_winograd", shape, "3 x 3, stride 1, no dilation, no groups")
+    f = Function(name)
+    packed = tiled.packed_shape(shape, shape.block, tiled.Point(1, 1, point.blocks, 1))
+    data = f.argument("data", shape.blocked_input, "float32")
+    weight = f.argument("weight", packed, "float32")
+    operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
+    out = f.argument("out", shape.blocked_output, epilogue.out_dtype)
+    tiles = prod(tiles_of(shape, point.m)) * shape.n
+    with f.parallel(-(-tiles // point.tiles) * point.shares, "task") as task:
+        start = f.let(tirx.min(task // point.shares * point.tiles, tiles - point.tiles), "start")
+        share = f.let(task % point.shares, "share")
+        scratch = Scratch.make(f, shape, point)
+        work = _Work(f, shape, point, Scheme(point.m), scratch, data, weight, out, start)
+        work.patches()
+        groups = shape.oc_blocks // point.blocks // point.shares
+        with f.serial(groups, "group", share * groups) as group:
+            work.products(group)
+            work.results(group, epilogue, operands)
+    return f.build()
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Working memory of a task, flat. A plane is what belongs to one of the (m+2)^2 points.
+
+    `patches`: planes [IC blocks, tiles, b]; `weights`: planes [channels of a chunk, lanes];
+    `products`: planes [tiles, lanes]; `edge`: one patch. Planes are apart by `steps`, which are
+    odd numbers of cache lines, so that they do not fall into the same sets of a cache.
+    """
+
+    patches: Buffer
+    weights: Buffer
+    products: Buffer
+    edge: Buffer
+    steps: tuple[int, int, int]
+
+    @staticmethod
+    def make(f: Function, shape: ConvShape, point: Point) -> "Scratch":
+        """Allocate it."""
+        b, planes = shape.block, Scheme(point.m).size ** 2
+        lanes = point.blocks * b
+        sizes = (
+            shape.ic_blocks * point.tiles * b,
+            point.chunk * b * lanes,
+            point.tiles * lanes,
+        )
+        steps = tuple((size // 16 | 1) * 16 + 16 * (size % 32 != 0) for size in sizes)
+        names = ("patches", "weights", "products")
+        buffers = [
+            f.scratch(name, (planes * step,), "float32")
+            for name, step in zip(names, steps, strict=True)
+        ]
+        edge = f.scratch("edge", (planes * b,), "float32")
+        return Scratch(buffers[0], buffers[1], buffers[2], edge, (steps[0], steps[1], steps[2]))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One task: `point.tiles` tiles from `start` on."""
+
+    f: Function
+    shape: ConvShape
+    point: Point
+    scheme: Scheme
+    scratch: Scratch
+    data: Buffer
+    weight: Buffer
+    out: Buffer
+    start: Expr
+
+    def patches(self) -> None:
+        """Transform all input patches of the tiles."""
+        f, size = self.f, self.scheme.size
+        (top, bottom), (left, right) = self.shape.pads
+        with f.serial(self.shape.ic_blocks, "icb") as icb, f.serial(self.point.tiles, "t") as t:
+            image, ty, tx = self._tile(t)
+            y = f.let(ty * self.point.m - top, "y")
+            x = f.let(tx * self.point.m - left, "x")
+            height, width = self.shape.spatial
+            plane = image * self.shape.ic_blocks + icb
+            base = f.let(((plane * height + y) * width + x) * self.shape.block, "base")
+            inside = tirx.all(y >= 0, y + size <= height, x >= 0, x + size <= width)
+            with f.when(inside):
+                self._patch(self.data, base, width, icb, t)
+            with f.otherwise():
+                self._edge(base, y, x)
+                self._patch(self.scratch.edge, 0, size, icb, t)
+
+    def _tile(self, t: Expr) -> tuple[Expr, Expr, Expr]:
+        """Image, row and column of a tile of this block."""
+        high, wide = tiles_of(self.shape, self.point.m)
+        tile = self.f.let(self.start + t, "tile")
+        return (
+            tirx.floordiv(tile, high * wide),
+            tirx.floormod(tirx.floordiv(tile, wide), high),
+            tirx.floormod(tile, wide),
+        )
+
+    def _edge(self, base: Expr, y: Expr, x: Expr) -> None:
+        """Copy a patch that is partly outside the input, with zeros there."""
+        f, size, b = self.f, self.scheme.size, self.shape.block
+        height, width = self.shape.spatial
+        with f.serial(size, "i") as i, f.serial(size, "j") as j:
+            to = (i * size + j) * b
+            inside = tirx.all(y + i >= 0, y + i < height, x + j >= 0, x + j < width)
+            with f.when(inside):
+                value = load_flat(self.data, base + (i * width + j) * b, b)
+                f.store(self.scratch.edge, value, (to,), b)
+            with f.otherwise():
+                f.store(self.scratch.edge, zeros(b), (to,), b)
+
+    def _patch(self, source: Buffer, base: Expr, width: int, icb: Expr, t: Expr) -> None:
+        """Transform one patch; `width` is how many pixels its rows are apart."""
+        size, b = self.scheme.size, self.shape.block
+        a = Arithmetic(self.f, b)
+        rows = [
+            [a.name(load_flat(source, base + (i * width + j) * b, b)) for j in range(size)]
+            for i in range(size)
+        ]
+        to = (icb * self.point.tiles + t) * b
+        found = transform_2d(transform_data, self.scheme, a, rows)
+        self._planes(found, self.scratch.patches, self.scratch.steps[0], to, b)
+
+    def _planes(
+        self, found: list[list[Expr]], buffer: Buffer, step: int, to: Expr, lanes: int
+    ) -> None:
+        """Store each element of a transformed square in its own plane."""
+        for number, value in enumerate(v for row in found for v in row):
+            self.f.store(buffer, value, (number * step + to,), lanes)
+
+    def products(self, group: Expr) -> None:
+        """Multiply patches and weights of a group of output channels, chunk by chunk."""
+        f, point, blocks = self.f, self.point, self.shape.ic_blocks
+        chunks = -(-blocks // point.chunk)
+        with f.serial(chunks, "chunk") as chunk:
+            first = f.let(chunk * point.chunk, "first")
+            count = tirx.min(point.chunk, blocks - first) if blocks % point.chunk else point.chunk
+            self._weights(group, first, count)
+            Product(
+                f,
+                self.shape,
+                point,
+                (self.scratch.patches, self.scratch.weights, self.scratch.products),
+                self.scratch.steps,
+                first,
+                count,
+            ).emit()
+
+    def _weights(self, group: Expr, first: Expr, count: Expr) -> None:
+        """Transform the weights of `count` blocks of input channels from `first` on."""
+        f, b, blocks = self.f, self.shape.block, self.point.blocks
+        a, lanes = Arithmetic(f, b), blocks * b
+        with f.serial(count, "icb") as icb, f.serial(b, "ic") as ic, f.serial(blocks, "j") as j:
+            base = f.let(
+                ((group * self.shape.ic_blocks + first + icb) * 9 * b + ic) * lanes + j * b, "base"
+            )
+            taps = [
+                [
+                    a.name(load_flat(self.weight, base + (3 * i + k) * b * lanes, b))
+                    for k in (0, 1, 2)
+                ]
+                for i in range(3)
+            ]
+            to = (icb * b + ic) * lanes + j * b
+            found = transform_2d(transform_weight, self.scheme, a, taps)
+            self._planes(found, self.scratch.weights, self.scratch.steps[1], to, b)
+
+    def results(self, group: Expr, epilogue: Epilogue, operands: tuple[Buffer, ...]) -> None:
+        """Transform the products of a group of channels and store them."""
+        f, b, blocks, size = self.f, self.shape.block, self.point.blocks, self.scheme.size
+        a, step = Arithmetic(f, b), self.scratch.steps[2]
+        with f.serial(blocks, "j") as j, f.serial(self.point.tiles, "t") as t:
+            image, ty, tx = self._tile(t)
+            y, x = f.let(ty * self.point.m, "y"), f.let(tx * self.point.m, "x")
+            base = f.let((t * blocks + j) * b, "base")
+            rows = [
+                [
+                    a.name(load_flat(self.scratch.products, base + (i * size + k) * step, b))
+                    for k in range(size)
+                ]
+                for i in range(size)
+            ]
+            found = transform_2d(transform_product, self.scheme, a, rows)
+            index = (image, group * blocks + j)
+            self._store(found, index, y, x, epilogue, operands)
+
+    def _store(
+        self,
+        found: list[list[Expr]],
+        index: tuple[Expr, Expr],
+        y: Expr,
+        x: Expr,
+        epilogue: Epilogue,
+        operands: tuple[Buffer, ...],
+    ) -> None:
+        """Send a tile through the epilogue; what lies beyond the output is left out."""
+        f, m, b = self.f, self.point.m, self.shape.block
+        acc: Registers = f.registers("y", m * m, b, "float32")
+        for number, value in enumerate(v for row in found for v in row):
+            acc.store(number, value)
+        high, wide = self.shape.out_spatial
+
+        def store(i: int, j: int) -> None:
+            with f.vectorized(b) as lane:
+                at = (*index, y + i, x + j, lane)
+                f.store(self.out, epilogue.apply(acc.element(i * m + j, lane), at, operands), at)
+
+        for i in range(m):
+            for j in range(m):
+                if high % m == 0 and wide % m == 0:
+                    store(i, j)
+                else:
+                    with f.when(tirx.all(y + i < high, x + j < wide)):
+                        store(i, j)

@@ -1,0 +1,143 @@
+"""Schedules of Winograd convolutions: which are sensible, what they take, which one is best.
+
+The model counts cycles of one core that starts two multiply-adds or two loads and one store of a
+vector a cycle. A task reads its transformed patches once for each tile of output channels, so they
+should stay in the second-level cache, while more tiles share the work of transforming weights.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from codesign.targets.tvm.isa import Isa
+from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.kernels.tile import registers
+from codesign.targets.tvm.kernels.window import split
+
+LATENCY = 4  # cycles of a multiply-add
+STEP = 0.5  # cycles lost at each step of the reduction's loop
+STORE = 1.5  # cycles per accumulator to load and store a tile
+CACHE = 1280 * 1024  # bytes of the second-level cache that a task may fill
+BEYOND = 8  # bytes a cycle that arrive from beyond it
+CHUNK = 64  # input channels whose transformed weights are held at a time
+DATA = {2: 32, 4: 100}  # cycles to transform one vector of a patch, by m
+WEIGHT = {2: 20, 4: 50}  # the same for the taps of one input channel
+RESULT = {2: 36, 4: 110}  # the same for the products of a tile, with the epilogue
+EDGE = {2: 30, 4: 90}  # cycles to copy one vector of a patch that meets padding
+
+
+@dataclass(frozen=True)
+class Point:
+    """A schedule: F(m x m, 3 x 3), a task being `tiles` tiles and one of `shares` of the channels.
+
+    Matrix products keep `rows` tiles x `blocks` channel blocks in registers and go through the
+    input channels in chunks of `chunk` blocks.
+    """
+
+    m: int
+    tiles: int
+    rows: int
+    blocks: int
+    chunk: int
+    shares: int
+
+
+def accepts(shape: ConvShape) -> bool:
+    """Whether the shape is a 2d 3x3 convolution of stride 1 without dilation or groups."""
+    plain = set(shape.strides) == set(shape.dilations) == {1} and shape.groups == 1
+    return plain and shape.kernel == (3, 3) and not shape.transposed
+
+
+def tiles_of(shape: ConvShape, m: int) -> tuple[int, int]:
+    """Tiles of an image: rows and columns."""
+    high, wide = shape.out_spatial
+    return -(-high // m), -(-wide // m)
+
+
+def space(shape: ConvShape, isa: Isa) -> list[Point]:
+    """F(2) and F(4), tasks of several sizes, every register tile that is worth trying."""
+    return [
+        Point(m, tiles, rows, blocks, chunk, shares)
+        for m in (2, 4)
+        for tiles in _counts(prod(tiles_of(shape, m)) * shape.n)
+        for rows, blocks in _registers(shape, isa, tiles)
+        for chunk in sorted({min(shape.ic_blocks, -(-c // shape.block)) for c in (32, 64, 128)})
+        for shares in (s for s in (1, 2, 4) if shape.oc_blocks // blocks % s == 0)
+    ]
+
+
+def _counts(tiles: int) -> list[int]:
+    """Sizes of equal parts of all tiles, up to 128."""
+    return sorted({-(-tiles // parts) for parts in range(1, tiles + 1) if tiles <= 128 * parts})
+
+
+def _registers(shape: ConvShape, isa: Isa, tiles: int) -> Iterator[tuple[int, int]]:
+    """(rows, channel blocks) that fit, the rows being the larger part of an equal cut."""
+    for blocks in (b for b in range(1, 9) if shape.oc_blocks % b == 0):
+        for rows in sorted({split(tiles, most)[0] for most in range(1, 29)}):
+            if registers(isa, shape.block, rows, blocks, shape.block) <= isa.registers:
+                yield rows, blocks
+
+
+def best(shape: ConvShape, isa: Isa) -> Point:
+    """The schedule with the fewest cycles; large layers are cut into at least four tasks."""
+    chunk = min(shape.ic_blocks, -(-CHUNK // shape.block))
+    points = []
+    for m in (2, 4):
+        for tiles in _counts(prod(tiles_of(shape, m)) * shape.n):
+            for rows, blocks in _registers(shape, isa, tiles):
+                points.append(Point(m, tiles, rows, blocks, chunk, 1))
+    return min(points, key=lambda point: cycles(shape, isa, point))
+
+
+def cycles(shape: ConvShape, isa: Isa, point: Point) -> float:
+    """Cycles of one core for the whole layer."""
+    tiles = prod(tiles_of(shape, point.m)) * shape.n
+    return -(-tiles // point.tiles) * (
+        point.shares * _data(shape, isa, point)
+        + _weights(shape, isa, point)
+        + _products(shape, isa, point)
+        + _results(shape, isa, point)
+    )
+
+
+def _vectors(shape: ConvShape, isa: Isa) -> int:
+    """Vector registers of a channel block."""
+    return -(-shape.block // isa.f32_lanes)
+
+
+def _data(shape: ConvShape, isa: Isa, point: Point) -> float:
+    high, wide = tiles_of(shape, point.m)
+    inner = max(0, high - 2) * max(0, wide - 2) / (high * wide)
+    one = DATA[point.m] + EDGE[point.m] * (1 - inner)
+    return point.tiles * shape.ic_blocks * _vectors(shape, isa) * one
+
+
+def _weights(shape: ConvShape, isa: Isa, point: Point) -> float:
+    return shape.ic * shape.oc_blocks * _vectors(shape, isa) * WEIGHT[point.m]
+
+
+def _results(shape: ConvShape, isa: Isa, point: Point) -> float:
+    return point.tiles * shape.oc_blocks * _vectors(shape, isa) * RESULT[point.m]
+
+
+def _products(shape: ConvShape, isa: Isa, point: Point) -> float:
+    chunks, planes = -(-shape.ic_blocks // point.chunk), (point.m + 2) ** 2
+    vectors = point.blocks * _vectors(shape, isa)
+    total = 0.0
+    for rows, count in Counter(split(point.tiles, point.rows)).items():
+        step = max(rows * vectors / 2, (rows + vectors) / 2, LATENCY) + STEP
+        total += count * (shape.ic * step + chunks * (STORE * rows * vectors + 10))
+    channel_tiles = shape.oc_blocks // point.blocks
+    return channel_tiles * (planes * total + _overflow(shape, point, planes))
+
+
+def _overflow(shape: ConvShape, point: Point, planes: int) -> float:
+    """Cycles to read again, for one tile of channels, what did not fit into the cache."""
+    b = shape.block
+    patches = 4 * planes * point.tiles * shape.ic_blocks * b
+    weights = 4 * planes * point.chunk * b * point.blocks * b
+    products = 4 * planes * point.tiles * point.blocks * b
+    over = patches + weights + products - CACHE
+    return min(patches, max(0, over) * 2) / BEYOND
