@@ -23,18 +23,20 @@ from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Epilogue
 from codesign.targets.tvm.isa import Isa
-from codesign.targets.tvm.kernels import tiled, winograd_schedule
+from codesign.targets.tvm.kernels import winograd_schedule
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.kernels.winograd import (
+    TAPS,
     Arithmetic,
     Scheme,
     transform_2d,
     transform_data,
     transform_product,
-    transform_weight,
+    weight_row,
 )
-from codesign.targets.tvm.kernels.winograd_gemm import Product
+from codesign.targets.tvm.kernels.winograd_gemm import Ahead, Product
 from codesign.targets.tvm.kernels.winograd_schedule import Point, accepts, tiles_of
+from codesign.targets.tvm.kernels.winograd_scratch import Scratch, allocate
 from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, Registers, load_flat, zeros
 
 __all__ = ["Point", "accepts", "default", "emit", "pack_weight", "space"]
@@ -53,24 +55,32 @@ def default(shape: ConvShape, isa: Isa) -> Point:
 def pack_weight(
     w: NDArray[np.float32], shape: ConvShape, isa: Isa, point: Point
 ) -> NDArray[np.float32]:
-    """Pack [OC, IC, 3, 3]: [OC tiles, IC blocks, 3, 3, b, blocks * b], as direct kernels do."""
-    return tiled.pack(w, shape, shape.block, tiled.Point(1, 1, point.blocks, 1))
+    """Pack [OC, IC, 3, 3]: [OC tiles, IC, 3, 3, channels of a tile], channels padded with zeros."""
+    tiles, ic, _, lanes = packed = _packed(shape, point)
+    full = np.zeros((tiles * lanes, ic, TAPS**2), np.float32)
+    full[: shape.oc, : shape.ic] = w.reshape(shape.oc, shape.ic, TAPS**2)
+    parts = full.reshape(tiles, lanes, ic, TAPS**2)
+    return np.ascontiguousarray(parts.transpose(0, 2, 3, 1)).reshape(packed)
+
+
+def _packed(shape: ConvShape, point: Point) -> tuple[int, int, int, int]:
+    tiles = shape.oc_blocks // point.blocks
+    return tiles, shape.ic_blocks * shape.block, TAPS**2, point.blocks * shape.block
 
 
 def emit(name: str, shape: ConvShape, isa: Isa, point: Point, epilogue: Epilogue) -> PrimFunc:
     """The kernel: buffers are input, packed weight, the epilogue's operands, output."""
     require(accepts(shape), "conv_winograd", shape, "3 x 3, stride 1, no dilation, no groups")
     f = Function(name)
-    packed = tiled.packed_shape(shape, shape.block, tiled.Point(1, 1, point.blocks, 1))
     data = f.argument("data", shape.blocked_input, "float32")
-    weight = f.argument("weight", packed, "float32")
+    weight = f.argument("weight", _packed(shape, point), "float32")
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
     out = f.argument("out", shape.blocked_output, epilogue.out_dtype)
     tiles = prod(tiles_of(shape, point.m)) * shape.n
     with f.parallel(-(-tiles // point.tiles) * point.shares, "task") as task:
         start = f.let(tirx.min(task // point.shares * point.tiles, tiles - point.tiles), "start")
         share = f.let(task % point.shares, "share")
-        scratch = Scratch.make(f, shape, point)
+        scratch = allocate(f, shape, point)
         work = _Work(f, shape, point, Scheme(point.m), scratch, data, weight, out, start)
         work.patches()
         groups = shape.oc_blocks // point.blocks // point.shares
@@ -78,41 +88,6 @@ def emit(name: str, shape: ConvShape, isa: Isa, point: Point, epilogue: Epilogue
             work.products(group)
             work.results(group, epilogue, operands)
     return f.build()
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """Working memory of a task, flat. A plane is what belongs to one of the (m+2)^2 points.
-
-    `patches`: planes [IC blocks, tiles, b]; `weights`: planes [channels of a chunk, lanes];
-    `products`: planes [tiles, lanes]; `edge`: one patch. Planes are apart by `steps`, which are
-    odd numbers of cache lines, so that they do not fall into the same sets of a cache.
-    """
-
-    patches: Buffer
-    weights: Buffer
-    products: Buffer
-    edge: Buffer
-    steps: tuple[int, int, int]
-
-    @staticmethod
-    def make(f: Function, shape: ConvShape, point: Point) -> "Scratch":
-        """Allocate it."""
-        b, planes = shape.block, Scheme(point.m).size ** 2
-        lanes = point.blocks * b
-        sizes = (
-            shape.ic_blocks * point.tiles * b,
-            point.chunk * b * lanes,
-            point.tiles * lanes,
-        )
-        steps = tuple((size // 16 | 1) * 16 + 16 * (size % 32 != 0) for size in sizes)
-        names = ("patches", "weights", "products")
-        buffers = [
-            f.scratch(name, (planes * step,), "float32")
-            for name, step in zip(names, steps, strict=True)
-        ]
-        edge = f.scratch("edge", (planes * b,), "float32")
-        return Scratch(buffers[0], buffers[1], buffers[2], edge, (steps[0], steps[1], steps[2]))
 
 
 @dataclass(frozen=True)
@@ -132,7 +107,7 @@ class _Work:
     def patches(self) -> None:
         """Transform all input patches of the tiles."""
         f, size = self.f, self.scheme.size
-        (top, bottom), (left, right) = self.shape.pads
+        top, left = (before for before, _ in self.shape.pads)
         with f.serial(self.shape.ic_blocks, "icb") as icb, f.serial(self.point.tiles, "t") as t:
             image, ty, tx = self._tile(t)
             y = f.let(ty * self.point.m - top, "y")
@@ -178,69 +153,62 @@ class _Work:
             [a.name(load_flat(source, base + (i * width + j) * b, b)) for j in range(size)]
             for i in range(size)
         ]
-        to = (icb * self.point.tiles + t) * b
         found = transform_2d(transform_data, self.scheme, a, rows)
-        self._planes(found, self.scratch.patches, self.scratch.steps[0], to, b)
-
-    def _planes(
-        self, found: list[list[Expr]], buffer: Buffer, step: int, to: Expr, lanes: int
-    ) -> None:
-        """Store each element of a transformed square in its own plane."""
-        for number, value in enumerate(v for row in found for v in row):
-            self.f.store(buffer, value, (number * step + to,), lanes)
+        to = self.f.let(self.scratch.patch(icb, t), "to")
+        for plane, value in enumerate(v for row in found for v in row):
+            at = to + self.scratch.patch_plane(plane)
+            self.f.store(self.scratch.patches, value, (at,), b)
 
     def products(self, group: Expr) -> None:
         """Multiply patches and weights of a group of output channels, chunk by chunk."""
         f, point, blocks = self.f, self.point, self.shape.ic_blocks
-        chunks = -(-blocks // point.chunk)
+        chunks, b, lanes = (
+            -(-blocks // point.chunk),
+            self.shape.block,
+            point.blocks * self.shape.block,
+        )
         with f.serial(chunks, "chunk") as chunk:
             first = f.let(chunk * point.chunk, "first")
             count = tirx.min(point.chunk, blocks - first) if blocks % point.chunk else point.chunk
-            self._weights(group, first, count)
-            Product(
-                f,
-                self.shape,
-                point,
-                (self.scratch.patches, self.scratch.weights, self.scratch.products),
-                self.scratch.steps,
-                first,
-                count,
-            ).emit()
+            with f.serial(self.scheme.size, "point_row") as row:
+                for number in range(self.scheme.size):
+                    with f.when(row == number):
+                        self._weights(number, group, first, count)
+                after = (group * blocks + first + count) * (TAPS**2 * lanes * b)
+                ahead = Ahead(self.weight, f.let(after, "after"), TAPS**2 * lanes * b * point.chunk)
+                Product(f, self.shape, point, self.scratch, row, first, count, ahead).emit()
 
-    def _weights(self, group: Expr, first: Expr, count: Expr) -> None:
-        """Transform the weights of `count` blocks of input channels from `first` on."""
+    def _weights(self, row: int, group: Expr, first: Expr, count: Expr) -> None:
+        """Row `row` of the transformed weights of `count` blocks of input channels."""
         f, b, blocks = self.f, self.shape.block, self.point.blocks
         a, lanes = Arithmetic(f, b), blocks * b
         with f.serial(count, "icb") as icb, f.serial(b, "ic") as ic, f.serial(blocks, "j") as j:
-            base = f.let(
-                ((group * self.shape.ic_blocks + first + icb) * 9 * b + ic) * lanes + j * b, "base"
-            )
-            taps = [
-                [
-                    a.name(load_flat(self.weight, base + (3 * i + k) * b * lanes, b))
-                    for k in (0, 1, 2)
-                ]
-                for i in range(3)
-            ]
-            to = (icb * b + ic) * lanes + j * b
-            found = transform_2d(transform_weight, self.scheme, a, taps)
-            self._planes(found, self.scratch.weights, self.scratch.steps[1], to, b)
+            channel = (group * self.shape.ic_blocks + first + icb) * b + ic
+            base = f.let(channel * (TAPS**2 * lanes) + j * b, "base")
+
+            def load(tap: int, base: Expr = base) -> Expr:
+                return a.name(load_flat(self.weight, base + tap * lanes, b))
+
+            taps = [[load(TAPS * i + k) for k in range(TAPS)] for i in range(TAPS)]
+            to = f.let(self.scratch.weight(icb * b + ic) + j * b, "to")
+            for column, value in enumerate(weight_row(self.scheme, a, row, taps)):
+                at = to + self.scratch.weight_plane(column)
+                f.store(self.scratch.weights, value, (at,), b)
 
     def results(self, group: Expr, epilogue: Epilogue, operands: tuple[Buffer, ...]) -> None:
         """Transform the products of a group of channels and store them."""
         f, b, blocks, size = self.f, self.shape.block, self.point.blocks, self.scheme.size
-        a, step = Arithmetic(f, b), self.scratch.steps[2]
+        a = Arithmetic(f, b)
         with f.serial(blocks, "j") as j, f.serial(self.point.tiles, "t") as t:
             image, ty, tx = self._tile(t)
             y, x = f.let(ty * self.point.m, "y"), f.let(tx * self.point.m, "x")
             base = f.let((t * blocks + j) * b, "base")
-            rows = [
-                [
-                    a.name(load_flat(self.scratch.products, base + (i * size + k) * step, b))
-                    for k in range(size)
-                ]
-                for i in range(size)
-            ]
+
+            def product(plane: int, base: Expr = base) -> Expr:
+                at = base + self.scratch.product_plane(plane)
+                return a.name(load_flat(self.scratch.products, at, b))
+
+            rows = [[product(i * size + k) for k in range(size)] for i in range(size)]
             found = transform_2d(transform_product, self.scheme, a, rows)
             index = (image, group * blocks + j)
             self._store(found, index, y, x, epilogue, operands)

@@ -12,7 +12,7 @@ The pairs are +-1 for m = 2, and +-sqrt(1/2), +-sqrt(2) for m = 4: that is four 
 than the usual +-1, +-2, since entries stay within 1/2 and 5/2, and costs as many operations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
 
@@ -133,6 +133,18 @@ def transform_weight(scheme: Scheme, a: Arithmetic, g: list[Expr]) -> list[Expr]
     return [*found, g[2]]
 
 
+def weight_row(scheme: Scheme, a: Arithmetic, point: int, g: list[list[Expr]]) -> list[Expr]:
+    """Row `point` of G g G^T for the square g, made of no more than what it needs."""
+    if point in (0, scheme.size - 1):
+        taps = g[0 if point == 0 else TAPS - 1]
+        return transform_weight(scheme, a, taps)
+    pair, minus = divmod(point - 1, 2)
+    p = scheme.pairs[pair] * (-1 if minus else 1)
+    return transform_weight(
+        scheme, a, [a.sum([(1, x), (p, y), (p * p, z)]) for x, y, z in zip(*g, strict=True)]
+    )
+
+
 def transform_product(scheme: Scheme, a: Arithmetic, m: list[Expr]) -> list[Expr]:
     """A^T m: row i is the sum of the scaled products times the i-th power of their point."""
     zero, *scales = scheme.scales()
@@ -153,15 +165,12 @@ def transform_product(scheme: Scheme, a: Arithmetic, m: list[Expr]) -> list[Expr
     return found
 
 
+Transform = Callable[[Scheme, Arithmetic, list[Expr]], list[Expr]]
+
+
 def transform_2d(
-    one: "Transform", scheme: Scheme, a: Arithmetic, rows: list[list[Expr]]
+    one: Transform, scheme: Scheme, a: Arithmetic, rows: list[list[Expr]]
 ) -> list[list[Expr]]:
     """T x T^T of a square x of vectors: `one` down the columns, then along the rows."""
     columns = [one(scheme, a, list(column)) for column in zip(*rows, strict=True)]
     return [one(scheme, a, list(row)) for row in zip(*columns, strict=True)]
-
-
-class Transform:
-    """The type of the 1-D transforms above."""
-
-    def __call__(self, scheme: Scheme, a: Arithmetic, x: list[Expr]) -> list[Expr]: ...

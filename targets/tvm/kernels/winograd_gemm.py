@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from codesign.targets.tvm.kernels.shapes import ConvShape
-from codesign.targets.tvm.kernels.window import split
 from codesign.targets.tvm.kernels.winograd import Scheme
 from codesign.targets.tvm.kernels.winograd_schedule import Point
+from codesign.targets.tvm.kernels.winograd_scratch import LINE, Scratch, run_of
 from codesign.targets.tvm.tir import (
     Buffer,
     Expr,
@@ -20,46 +20,68 @@ from codesign.targets.tvm.tir import (
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """What to ask memory for meanwhile: `size` elements of `buffer` from offset `start` on."""
+
+    buffer: Buffer
+    start: Expr
+    size: int
+
+
+@dataclass(frozen=True)
 class Product:
     """products[tiles, lanes] (+)= patches[tiles, chunk] x weights[chunk, lanes], for each plane.
 
-    `buffers` and `steps` are those of patches, weights and products, as in `conv_winograd.Scratch`;
-    the chunk is `count` blocks of input channels from `first` on. The first one overwrites.
+    Planes are those of row `point_row` of the points. The chunk is `count` blocks of input channels
+    from `first` on; the first one overwrites.
     """
 
     f: Function
     shape: ConvShape
     point: Point
-    buffers: tuple[Buffer, Buffer, Buffer]
-    steps: tuple[int, int, int]
+    scratch: Scratch
+    point_row: Expr
     first: Expr
     count: Expr
+    ahead: Ahead
 
     def emit(self) -> None:
-        """Emit all planes."""
-        f = self.f
-        heights = split(self.point.tiles, self.point.rows)
-        with f.serial(Scheme(self.point.m).size ** 2, "plane") as plane:
-            begin = 0
-            for rows in dict.fromkeys(heights):
-                tiles = heights.count(rows)
-                with f.serial(tiles, "row_tile") as tile:
-                    self._tile(plane, begin + tile * rows, rows)
-                begin += rows * tiles
+        """Emit all planes; the last register tile may have fewer rows."""
+        f, rows = self.f, self.point.rows
+        whole, rest = divmod(self.point.tiles, rows)
+        size = Scheme(self.point.m).size
+        with f.serial(size, "column") as column:
+            with f.serial(whole, "row_tile") as tile:
+                self._tile(column, tile * rows, rows)
+            if rest:
+                self._tile(column, whole * rows, rest)
 
-    def _tile(self, plane: Expr, row: Expr, rows: int) -> None:
-        """`rows` rows by all lanes."""
+    def _tile(self, column: Expr, row: Expr, rows: int) -> None:
+        """`rows` rows from `row` on by all lanes."""
+        plane = self.point_row * Scheme(self.point.m).size + column
         f, b, blocks = self.f, self.shape.block, self.point.blocks
+        run = run_of(self.shape, self.point)
         acc = f.registers("acc", rows * blocks, b, "float32")
-        base = f.let(plane * self.steps[2] + row * (blocks * b), "base")
+        base = f.let(self.scratch.product_plane(plane) + row * (blocks * b), "base")
+        self._prefetch(plane, row // self.point.rows)
         self._load(acc, base)
-        with f.serial(self.count, "icb") as icb:
-            data = f.let(self._patches(plane, icb, row), "data")
-            start = f.let(plane * self.steps[1] + icb * (b * b * blocks), "start")
-            with f.serial(self._extent(icb), "ic") as ic:
+        with f.serial(self.count, "icb") as icb, f.serial(b // run, "part") as part:
+            patch = self.scratch.patch(self.first + icb, row) + self.scratch.patch_plane(plane)
+            data = f.let(patch + part * run, "data")
+            weight = self.scratch.weight(icb * b + part * run) + self.scratch.weight_plane(column)
+            start = f.let(weight, "start")
+            with f.serial(self._extent(icb, part * run, run), "ic") as ic:
                 self._step(acc, rows, data + ic, start + ic * (b * blocks))
         for number in range(rows * blocks):
-            f.store(self.buffers[2], acc.load(number), (base + number * b,), b)
+            f.store(self.scratch.products, acc.load(number), (base + number * b,), b)
+
+    def _prefetch(self, plane: Expr, tile: Expr) -> None:
+        """This register tile's part of what is to be asked for."""
+        tiles = -(-self.point.tiles // self.point.rows)
+        lines = -(-self.ahead.size // (Scheme(self.point.m).size ** 2 * tiles * LINE))
+        start = self.f.let(self.ahead.start + (plane * tiles + tile) * (lines * LINE), "ahead")
+        with self.f.serial(lines, "line") as line:
+            self.f.prefetch(self.ahead.buffer, start + line * LINE)
 
     def _load(self, acc: Registers, base: Expr) -> None:
         """Start from zero in the first chunk, from what is there in later ones."""
@@ -71,24 +93,20 @@ class Product:
         with self.f.otherwise():
             for number in range(len(acc.buffers)):
                 offset = base + number * acc.lanes
-                acc.store(number, load_flat(self.buffers[2], offset, acc.lanes))
+                acc.store(number, load_flat(self.scratch.products, offset, acc.lanes))
 
-    def _patches(self, plane: Expr, icb: Expr, row: Expr) -> Expr:
-        """Linear offset of the first element of a row."""
-        rows = (self.first + icb) * self.point.tiles + row
-        return plane * self.steps[0] + rows * self.shape.block
-
-    def _extent(self, icb: Expr) -> Expr:
-        """Channels of a block: fewer in the last one."""
+    def _extent(self, icb: Expr, offset: Expr, run: int) -> Expr:
+        """Channels of a run that begins at `offset` of a block: fewer in the last block."""
         b, ic = self.shape.block, self.shape.ic
-        return tirx.min(b, ic - (self.first + icb) * b) if ic % b else b
+        if ic % b == 0:
+            return run
+        return tirx.max(0, tirx.min(run, ic - (self.first + icb) * b - offset))
 
     def _step(self, acc: Registers, rows: int, data: Expr, start: Expr) -> None:
-        patches, weights, _ = self.buffers
         b, blocks = self.shape.block, self.point.blocks
-        loaded = [load_flat(weights, start + j * b, b) for j in range(blocks)]
+        loaded = [load_flat(self.scratch.weights, start + j * b, b) for j in range(blocks)]
         for row in range(rows):
-            value = splat(load_flat(patches, data + row * b), b)
+            value = splat(load_flat(self.scratch.patches, data + row * b), b)
             for j, weight in enumerate(loaded):
                 number = row * blocks + j
                 acc.store(number, multiply_add(value, weight, acc.load(number)))

@@ -14,17 +14,24 @@ from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.kernels.tile import registers
 from codesign.targets.tvm.kernels.window import split
+from codesign.targets.tvm.kernels.winograd import TAPS
 
 LATENCY = 4  # cycles of a multiply-add
+LOAD = 0.55  # cycles of a load that hits the first-level cache, most of the time
+FETCH = 2  # cycles to load a vector of weights that are not there
 STEP = 0.5  # cycles lost at each step of the reduction's loop
-STORE = 1.5  # cycles per accumulator to load and store a tile
+STORE = 2.0  # cycles per accumulator to load and store a tile
+TILE = 20  # cycles to begin and end a tile
 CACHE = 1280 * 1024  # bytes of the second-level cache that a task may fill
-BEYOND = 8  # bytes a cycle that arrive from beyond it
-CHUNK = 64  # input channels whose transformed weights are held at a time
-DATA = {2: 32, 4: 100}  # cycles to transform one vector of a patch, by m
-WEIGHT = {2: 20, 4: 50}  # the same for the taps of one input channel
+BEYOND = 14  # bytes a cycle that arrive from beyond it
+WITHIN = 24  # bytes a cycle that arrive from it
+NEAR = 40 * 1024  # bytes of weights, 3 x 3 and transformed, that the first-level cache holds
+CHUNKS = (16, 32, 64)  # input channels whose transformed weights may be held at a time
+DATA = {2: 50, 4: 120}  # cycles to transform one vector of a patch, by m
+WEIGHT = {2: 20, 4: 40}  # the same for the taps of one input channel, if they are near
+FAR = {2: 70, 4: 160}  # the same if they are not
 RESULT = {2: 36, 4: 110}  # the same for the products of a tile, with the epilogue
-EDGE = {2: 30, 4: 90}  # cycles to copy one vector of a patch that meets padding
+EDGE = {2: 30, 4: 60}  # cycles to copy one vector of a patch that meets padding
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def space(shape: ConvShape, isa: Isa) -> list[Point]:
         for m in (2, 4)
         for tiles in _counts(prod(tiles_of(shape, m)) * shape.n)
         for rows, blocks in _registers(shape, isa, tiles)
-        for chunk in sorted({min(shape.ic_blocks, -(-c // shape.block)) for c in (32, 64, 128)})
+        for chunk in _chunks(shape)
         for shares in (s for s in (1, 2, 4) if shape.oc_blocks // blocks % s == 0)
     ]
 
@@ -70,6 +77,10 @@ def space(shape: ConvShape, isa: Isa) -> list[Point]:
 def _counts(tiles: int) -> list[int]:
     """Sizes of equal parts of all tiles, up to 128."""
     return sorted({-(-tiles // parts) for parts in range(1, tiles + 1) if tiles <= 128 * parts})
+
+
+def _chunks(shape: ConvShape) -> list[int]:
+    return sorted({min(shape.ic_blocks, -(-c // shape.block)) for c in CHUNKS})
 
 
 def _registers(shape: ConvShape, isa: Isa, tiles: int) -> Iterator[tuple[int, int]]:
@@ -81,13 +92,14 @@ def _registers(shape: ConvShape, isa: Isa, tiles: int) -> Iterator[tuple[int, in
 
 
 def best(shape: ConvShape, isa: Isa) -> Point:
-    """The schedule with the fewest cycles; large layers are cut into at least four tasks."""
-    chunk = min(shape.ic_blocks, -(-CHUNK // shape.block))
-    points = []
-    for m in (2, 4):
-        for tiles in _counts(prod(tiles_of(shape, m)) * shape.n):
-            for rows, blocks in _registers(shape, isa, tiles):
-                points.append(Point(m, tiles, rows, blocks, chunk, 1))
+    """The schedule with the fewest cycles among those whose tasks share no tiles."""
+    points = [
+        Point(m, tiles, rows, blocks, chunk, 1)
+        for m in (2, 4)
+        for tiles in _counts(prod(tiles_of(shape, m)) * shape.n)
+        for rows, blocks in _registers(shape, isa, tiles)
+        for chunk in _chunks(shape)
+    ]
     return min(points, key=lambda point: cycles(shape, isa, point))
 
 
@@ -115,7 +127,14 @@ def _data(shape: ConvShape, isa: Isa, point: Point) -> float:
 
 
 def _weights(shape: ConvShape, isa: Isa, point: Point) -> float:
-    return shape.ic * shape.oc_blocks * _vectors(shape, isa) * WEIGHT[point.m]
+    one = (WEIGHT if _near(shape, point) else FAR)[point.m]
+    return shape.ic * shape.oc_blocks * _vectors(shape, isa) * one
+
+
+def _near(shape: ConvShape, point: Point) -> bool:
+    """Whether a chunk's weights, as they come and a row of points of them, stay near."""
+    lanes = point.blocks * shape.block
+    return 4 * (TAPS**2 + point.m + 2) * point.chunk * shape.block * lanes <= NEAR
 
 
 def _results(shape: ConvShape, isa: Isa, point: Point) -> float:
@@ -125,19 +144,20 @@ def _results(shape: ConvShape, isa: Isa, point: Point) -> float:
 def _products(shape: ConvShape, isa: Isa, point: Point) -> float:
     chunks, planes = -(-shape.ic_blocks // point.chunk), (point.m + 2) ** 2
     vectors = point.blocks * _vectors(shape, isa)
-    total = 0.0
-    for rows, count in Counter(split(point.tiles, point.rows)).items():
-        step = max(rows * vectors / 2, (rows + vectors) / 2, LATENCY) + STEP
-        total += count * (shape.ic * step + chunks * (STORE * rows * vectors + 10))
+    total, fetch = 0.0, 0 if _near(shape, point) else FETCH * vectors
+    whole, rest = divmod(point.tiles, point.rows)
+    for rows, count in Counter([point.rows] * whole + [rest] * (rest > 0)).items():
+        step = max(rows * vectors / 2, (rows + vectors) * LOAD, fetch, LATENCY) + STEP
+        total += count * (shape.ic * step + chunks * (STORE * rows * vectors + TILE))
     channel_tiles = shape.oc_blocks // point.blocks
-    return channel_tiles * (planes * total + _overflow(shape, point, planes))
+    return channel_tiles * (planes * total + _reading(shape, point, planes))
 
 
-def _overflow(shape: ConvShape, point: Point, planes: int) -> float:
-    """Cycles to read again, for one tile of channels, what did not fit into the cache."""
+def _reading(shape: ConvShape, point: Point, planes: int) -> float:
+    """Cycles to read the patches, for one tile of channels, and again what the cache lost."""
     b = shape.block
     patches = 4 * planes * point.tiles * shape.ic_blocks * b
-    weights = 4 * planes * point.chunk * b * point.blocks * b
+    weights = 4 * (point.m + 2 + TAPS**2) * point.chunk * b * point.blocks * b
     products = 4 * planes * point.tiles * point.blocks * b
     over = patches + weights + products - CACHE
-    return min(patches, max(0, over) * 2) / BEYOND
+    return patches / WITHIN + min(patches, max(0, over) * 2) / BEYOND
