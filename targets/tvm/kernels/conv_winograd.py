@@ -36,7 +36,7 @@ from codesign.targets.tvm.kernels.winograd import (
 )
 from codesign.targets.tvm.kernels.winograd_gemm import Ahead, Product
 from codesign.targets.tvm.kernels.winograd_schedule import Point, accepts, tiles_of
-from codesign.targets.tvm.kernels.winograd_scratch import Scratch, allocate
+from codesign.targets.tvm.kernels.winograd_scratch import Panels, Patches
 from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, Registers, load_flat, zeros
 
 __all__ = ["Point", "accepts", "default", "emit", "pack_weight", "space"]
@@ -76,63 +76,72 @@ def emit(name: str, shape: ConvShape, isa: Isa, point: Point, epilogue: Epilogue
     weight = f.argument("weight", _packed(shape, point), "float32")
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
     out = f.argument("out", shape.blocked_output, epilogue.out_dtype)
+    work = _Work(f, shape, point, Scheme(point.m), data, weight, out, epilogue, operands)
     tiles = prod(tiles_of(shape, point.m)) * shape.n
-    with f.parallel(-(-tiles // point.tiles) * point.shares, "task") as task:
-        start = f.let(tirx.min(task // point.shares * point.tiles, tiles - point.tiles), "start")
-        share = f.let(task % point.shares, "share")
-        scratch = allocate(f, shape, point)
-        work = _Work(f, shape, point, Scheme(point.m), scratch, data, weight, out, start)
-        work.patches()
-        groups = shape.oc_blocks // point.blocks // point.shares
-        with f.serial(groups, "group", share * groups) as group:
-            work.products(group)
-            work.results(group, epilogue, operands)
+    parts, groups = -(-tiles // point.tiles), shape.oc_blocks // point.blocks
+    if point.shares == 1:
+        with f.parallel(parts, "part") as part:
+            start = f.let(tirx.min(part * point.tiles, tiles - point.tiles), "start")
+            patches = Patches.make(f, shape, point)
+            work.patches(patches, start, 0, shape.ic_blocks)
+            work.groups(patches, start, 0, groups)
+        return f.build()
+    with f.serial(parts, "part") as part:
+        start = f.let(tirx.min(part * point.tiles, tiles - point.tiles), "start")
+        patches = Patches.make(f, shape, point)
+        with f.parallel(shape.ic_blocks, "icb") as icb:
+            work.patches(patches, start, icb, 1)
+        share = groups // point.shares
+        with f.parallel(point.shares, "share") as number:
+            work.groups(patches, start, number * share, share)
     return f.build()
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One task: `point.tiles` tiles from `start` on."""
+    """What a task does; its tiles are `point.tiles` from `start` on."""
 
     f: Function
     shape: ConvShape
     point: Point
     scheme: Scheme
-    scratch: Scratch
     data: Buffer
     weight: Buffer
     out: Buffer
-    start: Expr
+    epilogue: Epilogue
+    operands: tuple[Buffer, ...]
 
-    def patches(self) -> None:
-        """Transform all input patches of the tiles."""
+    def patches(self, patches: Patches, start: Expr, first: Expr, count: int) -> None:
+        """Transform the input patches of the tiles in `count` channel blocks."""
         f, size = self.f, self.scheme.size
+        edge = f.scratch("edge", (size * size * self.shape.block,), "float32")
         top, left = (before for before, _ in self.shape.pads)
-        with f.serial(self.shape.ic_blocks, "icb") as icb, f.serial(self.point.tiles, "t") as t:
-            image, ty, tx = self._tile(t)
+        with f.serial(count, "icb", first) as icb, f.serial(self.point.tiles, "t") as t:
+            image, ty, tx = self._tile(start + t)
             y = f.let(ty * self.point.m - top, "y")
             x = f.let(tx * self.point.m - left, "x")
             height, width = self.shape.spatial
             plane = image * self.shape.ic_blocks + icb
             base = f.let(((plane * height + y) * width + x) * self.shape.block, "base")
+            to = f.let(patches.at(icb, t), "to")
             inside = tirx.all(y >= 0, y + size <= height, x >= 0, x + size <= width)
             with f.when(inside):
-                self._patch(self.data, base, width, icb, t)
+                self._patch(self.data, base, width, patches, to)
             with f.otherwise():
-                self._edge(base, y, x)
-                self._patch(self.scratch.edge, 0, size, icb, t)
+                self._edge(edge, base, y, x)
+                self._patch(edge, 0, size, patches, to)
 
-    def _tile(self, t: Expr) -> tuple[Expr, Expr, Expr]:
-        """Image, row and column of a tile of this block."""
+    def _tile(self, number: Expr) -> tuple[Expr, Expr, Expr]:
+        """Image, row and column of a tile."""
         high, wide = tiles_of(self.shape, self.point.m)
-        tile = self.f.let(self.start + t, "tile")
+        tile = self.f.let(number, "tile")
         return (
             tirx.floordiv(tile, high * wide),
             tirx.floormod(tirx.floordiv(tile, wide), high),
             tirx.floormod(tile, wide),
         )
 
-    def _edge(self, base: Expr, y: Expr, x: Expr) -> None:
+    def _edge(self, edge: Buffer, base: Expr, y: Expr, x: Expr) -> None:
         """Copy a patch that is partly outside the input, with zeros there."""
         f, size, b = self.f, self.scheme.size, self.shape.block
         height, width = self.shape.spatial
@@ -141,11 +150,11 @@ class _Work:
             inside = tirx.all(y + i >= 0, y + i < height, x + j >= 0, x + j < width)
             with f.when(inside):
                 value = load_flat(self.data, base + (i * width + j) * b, b)
-                f.store(self.scratch.edge, value, (to,), b)
+                f.store(edge, value, (to,), b)
             with f.otherwise():
-                f.store(self.scratch.edge, zeros(b), (to,), b)
+                f.store(edge, zeros(b), (to,), b)
 
-    def _patch(self, source: Buffer, base: Expr, width: int, icb: Expr, t: Expr) -> None:
+    def _patch(self, source: Buffer, base: Expr, width: int, patches: Patches, to: Expr) -> None:
         """Transform one patch; `width` is how many pixels its rows are apart."""
         size, b = self.scheme.size, self.shape.block
         a = Arithmetic(self.f, b)
@@ -154,12 +163,17 @@ class _Work:
             for i in range(size)
         ]
         found = transform_2d(transform_data, self.scheme, a, rows)
-        to = self.f.let(self.scratch.patch(icb, t), "to")
         for plane, value in enumerate(v for row in found for v in row):
-            at = to + self.scratch.patch_plane(plane)
-            self.f.store(self.scratch.patches, value, (at,), b)
+            self.f.store(patches.buffer, value, (to + patches.plane(plane),), b)
 
-    def products(self, group: Expr) -> None:
+    def groups(self, patches: Patches, start: Expr, first: Expr, count: int) -> None:
+        """Products and results of `count` groups of output channels."""
+        panels = Panels.make(self.f, self.shape, self.point)
+        with self.f.serial(count, "group", first) as group:
+            self._products(patches, panels, group)
+            self._results(panels, start, group)
+
+    def _products(self, patches: Patches, panels: Panels, group: Expr) -> None:
         """Multiply patches and weights of a group of output channels, chunk by chunk."""
         f, point, blocks = self.f, self.point, self.shape.ic_blocks
         chunks, b, lanes = (
@@ -173,12 +187,12 @@ class _Work:
             with f.serial(self.scheme.size, "point_row") as row:
                 for number in range(self.scheme.size):
                     with f.when(row == number):
-                        self._weights(number, group, first, count)
+                        self._weights(panels, number, group, first, count)
                 after = (group * blocks + first + count) * (TAPS**2 * lanes * b)
                 ahead = Ahead(self.weight, f.let(after, "after"), TAPS**2 * lanes * b * point.chunk)
-                Product(f, self.shape, point, self.scratch, row, first, count, ahead).emit()
+                Product(f, self.shape, point, patches, panels, row, first, count, ahead).emit()
 
-    def _weights(self, row: int, group: Expr, first: Expr, count: Expr) -> None:
+    def _weights(self, panels: Panels, row: int, group: Expr, first: Expr, count: Expr) -> None:
         """Row `row` of the transformed weights of `count` blocks of input channels."""
         f, b, blocks = self.f, self.shape.block, self.point.blocks
         a, lanes = Arithmetic(f, b), blocks * b
@@ -190,28 +204,28 @@ class _Work:
                 return a.name(load_flat(self.weight, base + tap * lanes, b))
 
             taps = [[load(TAPS * i + k) for k in range(TAPS)] for i in range(TAPS)]
-            to = f.let(self.scratch.weight(icb * b + ic) + j * b, "to")
+            to = f.let(panels.weight(icb * b + ic) + j * b, "to")
             for column, value in enumerate(weight_row(self.scheme, a, row, taps)):
-                at = to + self.scratch.weight_plane(column)
-                f.store(self.scratch.weights, value, (at,), b)
+                at = to + panels.weight_plane(column)
+                f.store(panels.weights, value, (at,), b)
 
-    def results(self, group: Expr, epilogue: Epilogue, operands: tuple[Buffer, ...]) -> None:
+    def _results(self, panels: Panels, start: Expr, group: Expr) -> None:
         """Transform the products of a group of channels and store them."""
         f, b, blocks, size = self.f, self.shape.block, self.point.blocks, self.scheme.size
         a = Arithmetic(f, b)
         with f.serial(blocks, "j") as j, f.serial(self.point.tiles, "t") as t:
-            image, ty, tx = self._tile(t)
+            image, ty, tx = self._tile(start + t)
             y, x = f.let(ty * self.point.m, "y"), f.let(tx * self.point.m, "x")
             base = f.let((t * blocks + j) * b, "base")
 
             def product(plane: int, base: Expr = base) -> Expr:
-                at = base + self.scratch.product_plane(plane)
-                return a.name(load_flat(self.scratch.products, at, b))
+                at = base + panels.product_plane(plane)
+                return a.name(load_flat(panels.products, at, b))
 
             rows = [[product(i * size + k) for k in range(size)] for i in range(size)]
             found = transform_2d(transform_product, self.scheme, a, rows)
             index = (image, group * blocks + j)
-            self._store(found, index, y, x, epilogue, operands)
+            self._store(found, index, y, x)
 
     def _store(
         self,
@@ -219,8 +233,6 @@ class _Work:
         index: tuple[Expr, Expr],
         y: Expr,
         x: Expr,
-        epilogue: Epilogue,
-        operands: tuple[Buffer, ...],
     ) -> None:
         """Send a tile through the epilogue; what lies beyond the output is left out."""
         f, m, b = self.f, self.point.m, self.shape.block
@@ -232,7 +244,11 @@ class _Work:
         def store(i: int, j: int) -> None:
             with f.vectorized(b) as lane:
                 at = (*index, y + i, x + j, lane)
-                f.store(self.out, epilogue.apply(acc.element(i * m + j, lane), at, operands), at)
+                f.store(
+                    self.out,
+                    self.epilogue.apply(acc.element(i * m + j, lane), at, self.operands),
+                    at,
+                )
 
         for i in range(m):
             for j in range(m):

@@ -7,7 +7,7 @@ from tvm import tirx
 from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.kernels.winograd import Scheme
 from codesign.targets.tvm.kernels.winograd_schedule import Point
-from codesign.targets.tvm.kernels.winograd_scratch import LINE, Scratch, run_of
+from codesign.targets.tvm.kernels.winograd_scratch import LINE, Panels, Patches, run_of
 from codesign.targets.tvm.tir import (
     Buffer,
     Expr,
@@ -39,7 +39,8 @@ class Product:
     f: Function
     shape: ConvShape
     point: Point
-    scratch: Scratch
+    patches: Patches
+    panels: Panels
     point_row: Expr
     first: Expr
     count: Expr
@@ -62,18 +63,18 @@ class Product:
         f, b, blocks = self.f, self.shape.block, self.point.blocks
         run = run_of(self.shape, self.point)
         acc = f.registers("acc", rows * blocks, b, "float32")
-        base = f.let(self.scratch.product_plane(plane) + row * (blocks * b), "base")
+        base = f.let(self.panels.product_plane(plane) + row * (blocks * b), "base")
         self._prefetch(plane, row // self.point.rows)
         self._load(acc, base)
         with f.serial(self.count, "icb") as icb, f.serial(b // run, "part") as part:
-            patch = self.scratch.patch(self.first + icb, row) + self.scratch.patch_plane(plane)
+            patch = self.patches.at(self.first + icb, row) + self.patches.plane(plane)
             data = f.let(patch + part * run, "data")
-            weight = self.scratch.weight(icb * b + part * run) + self.scratch.weight_plane(column)
+            weight = self.panels.weight(icb * b + part * run) + self.panels.weight_plane(column)
             start = f.let(weight, "start")
             with f.serial(self._extent(icb, part * run, run), "ic") as ic:
                 self._step(acc, rows, data + ic, start + ic * (b * blocks))
         for number in range(rows * blocks):
-            f.store(self.scratch.products, acc.load(number), (base + number * b,), b)
+            f.store(self.panels.products, acc.load(number), (base + number * b,), b)
 
     def _prefetch(self, plane: Expr, tile: Expr) -> None:
         """This register tile's part of what is to be asked for."""
@@ -93,7 +94,7 @@ class Product:
         with self.f.otherwise():
             for number in range(len(acc.buffers)):
                 offset = base + number * acc.lanes
-                acc.store(number, load_flat(self.scratch.products, offset, acc.lanes))
+                acc.store(number, load_flat(self.panels.products, offset, acc.lanes))
 
     def _extent(self, icb: Expr, offset: Expr, run: int) -> Expr:
         """Channels of a run that begins at `offset` of a block: fewer in the last block."""
@@ -104,9 +105,9 @@ class Product:
 
     def _step(self, acc: Registers, rows: int, data: Expr, start: Expr) -> None:
         b, blocks = self.shape.block, self.point.blocks
-        loaded = [load_flat(self.scratch.weights, start + j * b, b) for j in range(blocks)]
+        loaded = [load_flat(self.panels.weights, start + j * b, b) for j in range(blocks)]
         for row in range(rows):
-            value = splat(load_flat(self.scratch.patches, data + row * b), b)
+            value = splat(load_flat(self.patches.buffer, data + row * b), b)
             for j, weight in enumerate(loaded):
                 number = row * blocks + j
                 acc.store(number, multiply_add(value, weight, acc.load(number)))

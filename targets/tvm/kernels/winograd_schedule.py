@@ -7,7 +7,7 @@ should stay in the second-level cache, while more tiles share the work of transf
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from codesign.targets.tvm.isa import Isa
@@ -16,15 +16,16 @@ from codesign.targets.tvm.kernels.tile import registers
 from codesign.targets.tvm.kernels.window import split
 from codesign.targets.tvm.kernels.winograd import TAPS
 
+TASKS = 4  # parts that are enough for threads to share
 LATENCY = 4  # cycles of a multiply-add
 LOAD = 0.55  # cycles of a load that hits the first-level cache, most of the time
-FETCH = 2  # cycles to load a vector of weights that are not there
+FETCH = 4  # cycles to load a vector of weights that are not there
 STEP = 0.5  # cycles lost at each step of the reduction's loop
 STORE = 2.0  # cycles per accumulator to load and store a tile
 TILE = 20  # cycles to begin and end a tile
 CACHE = 1280 * 1024  # bytes of the second-level cache that a task may fill
 BEYOND = 14  # bytes a cycle that arrive from beyond it
-WITHIN = 24  # bytes a cycle that arrive from it
+WITHIN = 32  # bytes a cycle that arrive from it
 NEAR = 40 * 1024  # bytes of weights, 3 x 3 and transformed, that the first-level cache holds
 CHUNKS = (16, 32, 64)  # input channels whose transformed weights may be held at a time
 DATA = {2: 50, 4: 120}  # cycles to transform one vector of a patch, by m
@@ -36,7 +37,10 @@ EDGE = {2: 30, 4: 60}  # cycles to copy one vector of a patch that meets padding
 
 @dataclass(frozen=True)
 class Point:
-    """A schedule: F(m x m, 3 x 3), a task being `tiles` tiles and one of `shares` of the channels.
+    """A schedule: F(m x m, 3 x 3) over `tiles` tiles at a time.
+
+    With one share, these tiles are a task for a thread; with more, threads share their patches and
+    then the output channels.
 
     Matrix products keep `rows` tiles x `blocks` channel blocks in registers and go through the
     input channels in chunks of `chunk` blocks.
@@ -92,7 +96,7 @@ def _registers(shape: ConvShape, isa: Isa, tiles: int) -> Iterator[tuple[int, in
 
 
 def best(shape: ConvShape, isa: Isa) -> Point:
-    """The schedule with the fewest cycles among those whose tasks share no tiles."""
+    """The schedule with the fewest cycles; few parts are cut into shares for threads."""
     points = [
         Point(m, tiles, rows, blocks, chunk, 1)
         for m in (2, 4)
@@ -100,14 +104,18 @@ def best(shape: ConvShape, isa: Isa) -> Point:
         for rows, blocks in _registers(shape, isa, tiles)
         for chunk in _chunks(shape)
     ]
-    return min(points, key=lambda point: cycles(shape, isa, point))
+    found = min(points, key=lambda point: cycles(shape, isa, point))
+    parts = -(-prod(tiles_of(shape, found.m)) * shape.n // found.tiles)
+    groups = shape.oc_blocks // found.blocks
+    shares = max(s for s in (1, 2, 4, 8) if groups % s == 0)
+    return replace(found, shares=1 if parts >= TASKS else shares)
 
 
 def cycles(shape: ConvShape, isa: Isa, point: Point) -> float:
     """Cycles of one core for the whole layer."""
     tiles = prod(tiles_of(shape, point.m)) * shape.n
     return -(-tiles // point.tiles) * (
-        point.shares * _data(shape, isa, point)
+        _data(shape, isa, point)
         + _weights(shape, isa, point)
         + _products(shape, isa, point)
         + _results(shape, isa, point)

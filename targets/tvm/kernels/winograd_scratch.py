@@ -17,37 +17,59 @@ PIECE = 256  # elements of a plane in a piece of the weights
 
 
 @dataclass(frozen=True)
-class Scratch:
-    """Working memory of a task, flat; the methods give linear offsets.
+class Patches:
+    """Transformed patches, flat: [IC blocks, row tiles, planes, rows, b]. Gives linear offsets."""
 
-    `patches` is [IC blocks, row tiles, planes, rows, b], `weights` [channels of a chunk / run,
-    planes of one row of points, run, lanes], `products` [planes, tiles, lanes], `edge` one patch.
-    Lanes are the output channels of a register tile; a run is the input channels of a piece.
+    shape: ConvShape
+    point: Point
+    buffer: Buffer
+
+    @staticmethod
+    def make(f: Function, shape: ConvShape, point: Point) -> "Patches":
+        """Allocate them in the enclosing block."""
+        pieces = shape.ic_blocks * -(-point.tiles // point.rows)
+        size = pieces * _planes(point) * _apart(point.rows * shape.block)
+        return Patches(shape, point, f.scratch("patches", (size,), "float32"))
+
+    def at(self, icb: Expr, t: Expr) -> Expr:
+        """Tile `t` of a channel block in the first plane."""
+        rows, b = self.point.rows, self.shape.block
+        piece = icb * -(-self.point.tiles // rows) + t // rows
+        return piece * (_planes(self.point) * self.plane(1)) + t % rows * b
+
+    def plane(self, plane: Expr) -> Expr:
+        """How far a plane lies behind the first one."""
+        return plane * _apart(self.point.rows * self.shape.block)
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Transformed weights of a chunk and the products, flat. Gives linear offsets.
+
+    `weights` is [channels of a chunk / run, planes of one row of points, run, lanes], `products`
+    [planes, tiles, lanes]. Lanes are the output channels of a register tile; a run is the input
+    channels of a piece.
     """
 
     shape: ConvShape
     point: Point
-    patches: Buffer
     weights: Buffer
     products: Buffer
-    edge: Buffer
 
-    def patch(self, icb: Expr, t: Expr) -> Expr:
-        """Tile `t` of a channel block in the first plane."""
-        rows, b = self.point.rows, self.shape.block
-        piece = icb * -(-self.point.tiles // rows) + t // rows
-        return piece * (_planes(self.point) * self.patch_plane(1)) + t % rows * b
-
-    def patch_plane(self, plane: Expr) -> Expr:
-        """How far a plane lies behind the first one."""
-        return plane * _apart(self.point.rows * self.shape.block)
+    @staticmethod
+    def make(f: Function, shape: ConvShape, point: Point) -> "Panels":
+        """Allocate them in the enclosing block."""
+        lanes, run = point.blocks * shape.block, run_of(shape, point)
+        row = Scheme(point.m).size * _apart(run * lanes)
+        weights = f.scratch("weights", (point.chunk * shape.block // run * row,), "float32")
+        size = _planes(point) * _apart(point.tiles * lanes)
+        return Panels(shape, point, weights, f.scratch("products", (size,), "float32"))
 
     def weight(self, ic: Expr) -> Expr:
         """Input channel `ic` of the chunk in the first plane of the row."""
         run = run_of(self.shape, self.point)
-        piece = ic // run
         lanes = self.point.blocks * self.shape.block
-        return piece * (Scheme(self.point.m).size * self.weight_plane(1)) + ic % run * lanes
+        return ic // run * (Scheme(self.point.m).size * self.weight_plane(1)) + ic % run * lanes
 
     def weight_plane(self, plane: Expr) -> Expr:
         """How far a plane lies behind the first one of its row."""
@@ -57,24 +79,6 @@ class Scratch:
     def product_plane(self, plane: Expr) -> Expr:
         """How far a plane lies behind the first one."""
         return plane * _apart(self.point.tiles * self.point.blocks * self.shape.block)
-
-
-def allocate(f: Function, shape: ConvShape, point: Point) -> Scratch:
-    """Allocate the working memory in the enclosing block."""
-    b, planes, lanes = shape.block, _planes(point), point.blocks * shape.block
-    run = run_of(shape, point)
-    pieces = shape.ic_blocks * -(-point.tiles // point.rows)
-    patches = pieces * planes * _apart(point.rows * b)
-    weights = point.chunk * b // run * Scheme(point.m).size * _apart(run * lanes)
-    products = planes * _apart(point.tiles * lanes)
-    return Scratch(
-        shape,
-        point,
-        f.scratch("patches", (patches,), "float32"),
-        f.scratch("weights", (weights,), "float32"),
-        f.scratch("products", (products,), "float32"),
-        f.scratch("edge", (planes * b,), "float32"),
-    )
 
 
 def run_of(shape: ConvShape, point: Point) -> int:

@@ -109,7 +109,7 @@ def _shapes(draw: st.DrawFn, target: Isa) -> ConvShape:
     return replace(_shape(ic, oc, (size[0], size[1]), target, n), pads=pads)
 
 
-@settings(deadline=None, max_examples=16)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_any_shape_and_schedule(data: st.DataObject) -> None:
     target = data.draw(st.sampled_from(RUNNABLE))
@@ -124,7 +124,7 @@ def test_any_shape_and_schedule(data: st.DataObject) -> None:
 def test_error_bound_over_long_sums(channels: int, m: int) -> None:
     """Half the bound is enough for random numbers."""
     shape = _shape(channels, 32, (14, 14))
-    point = next(p for p in kernel.space(shape, HOST) if p.m == m and p.tiles > 8)
+    point = next(p for p in kernel.space(shape, HOST) if p.m == m and p.tiles > 8 and p.rows > 3)
     assert _error(*_run(shape, HOST, point, identity("float32"))) <= ERROR[m] / 2
 
 
@@ -225,11 +225,11 @@ def test_refuses_other_convolutions(op: Conv) -> None:
         kernel.emit("k", shape, HOST, kernel.Point(2, 1, 1, 1, 1, 1), identity("float32"))
 
 
-def test_few_channels_are_left_to_the_direct_kernel() -> None:
+def test_tiny_maps_are_left_to_the_direct_kernel() -> None:
     net = Net()
-    y = _layer(net, net.normal(1, 16, 28, 28), 8, 8, _conv())
+    y = _layer(net, net.normal(1, 32, 1, 1), 32, 32, _conv())
     net.returns(y)
-    net.check(Cpu("avx2"), {"conv-winograd": 0})
+    net.check(Cpu(), {"conv-winograd": 0})
 
 
 def test_model_prefers_larger_tiles_where_they_waste_little() -> None:
