@@ -79,8 +79,9 @@ def space(shape: ConvShape, isa: Isa) -> list[Point]:
 
 
 def _counts(tiles: int) -> list[int]:
-    """Sizes of equal parts of all tiles, up to 128."""
-    return sorted({-(-tiles // parts) for parts in range(1, tiles + 1) if tiles <= 128 * parts})
+    """Sizes of equal parts of all tiles, up to 128, no more than 24 of them."""
+    sizes = sorted({-(-tiles // parts) for parts in range(1, tiles + 1) if tiles <= 128 * parts})
+    return sizes[:: -(-len(sizes) // 24)] if len(sizes) > 24 else sizes
 
 
 def _chunks(shape: ConvShape) -> list[int]:
@@ -88,11 +89,15 @@ def _chunks(shape: ConvShape) -> list[int]:
 
 
 def _registers(shape: ConvShape, isa: Isa, tiles: int) -> Iterator[tuple[int, int]]:
-    """(rows, channel blocks) that fit, the rows being the larger part of an equal cut."""
+    """(rows, channel blocks): for each number of blocks the four most rows of equal cuts."""
+    cuts = sorted({split(tiles, most)[0] for most in range(1, 29)})
     for blocks in (b for b in range(1, 9) if shape.oc_blocks % b == 0):
-        for rows in sorted({split(tiles, most)[0] for most in range(1, 29)}):
-            if registers(isa, shape.block, rows, blocks, shape.block) <= isa.registers:
-                yield rows, blocks
+        fit = [
+            rows
+            for rows in cuts
+            if registers(isa, shape.block, rows, blocks, shape.block) <= isa.registers
+        ]
+        yield from ((rows, blocks) for rows in fit[-4:])
 
 
 def best(shape: ConvShape, isa: Isa) -> Point:
