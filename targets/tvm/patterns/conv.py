@@ -159,6 +159,10 @@ class ConvStem(ConvKernel):
     efficiency: ClassVar[float] = 0.8
     rate: ClassVar[float] = 16.0
 
+    def padding(self, group: Group) -> float:
+        """Weights of many channels outgrow the registers' reach."""
+        return 1.0 if self.shape(group).ic <= 4 else 2.5
+
 
 class ConvUpsample(ConvKernel):
     """A transposed convolution whose squares do not overlap, as a pointwise one."""

@@ -20,6 +20,7 @@ class ConvWinograd(ConvKernel):
     name: ClassVar[str] = "conv-winograd"
     module: ClassVar[ModuleType] = conv_winograd
     efficiency: ClassVar[float] = 0.75
+    rate: ClassVar[float] = 50.0
 
     def cost(self, group: Group, point: Point) -> LayerCost:
         """The cycles of the schedule's model, and every operand moved once."""
@@ -31,4 +32,4 @@ class ConvWinograd(ConvKernel):
         arithmetic = busy + chain / (machine.peak_gmacs(isa, 32) * 0.5)
         values = [*group.operands, *group.outputs]
         moved = sum(physical_bytes(group.type(v).without("structure")) for v in values)
-        return layer_cost(machine, isa, self.name, group, arithmetic, moved)
+        return layer_cost(machine, isa, self.name, group, arithmetic, moved, self.rate)
