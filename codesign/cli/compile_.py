@@ -23,6 +23,7 @@ def compile_verb(
     assignments: options.Set = None,
     calibration: options.Calibration = None,
     validation: options.Validation = None,
+    score_samples: options.ScoreSamples = None,
     input_shape: options.InputShape = None,
     seed: options.Seed = None,
     threads: options.Threads = None,
@@ -55,6 +56,7 @@ def compile_verb(
             seed=seed,
             progress=report,
         )
+        work.context.score_samples = score_samples
         if dry_run:
             compiled = None
         else:

@@ -66,6 +66,14 @@ Calibration = Annotated[
 Validation = Annotated[
     Path | None, typer.Option(metavar="V.npz", help="Inputs to score on, and `labels`.")
 ]
+ScoreSamples = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Samples that the ledger scores, 0: all. Else the first 1,024 with labels (accuracy), "
+        "64 without (SNR).",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a run.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]

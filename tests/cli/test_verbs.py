@@ -59,6 +59,32 @@ def test_compile_writes_an_artifact_and_shows_the_ledger(cli: Cli, tmp_path: Pat
     np.testing.assert_allclose(compiled.run({"x": x})["out"], want, rtol=1e-4, atol=1e-5)
 
 
+def test_the_ledger_tells_on_how_many_samples_it_scored(cli: Cli, tmp_path: Path) -> None:
+    np.savez(tmp_path / "plain.npz", x=small_input(70))
+    plain = cli("compile", MODEL, "--validation", tmp_path / "plain.npz", "-o", tmp_path / "a")
+    assert "SNR: outputs against those of the model as it came" in plain.out
+    assert "the first 64 of 70 validation samples" in plain.out
+    assert "input: the model as it came" in plain.out
+    np.savez(tmp_path / "l.npz", x=small_input(6), labels=np.arange(6))
+    some = cli(
+        "compile", MODEL, "--validation", tmp_path / "l.npz", "-o", tmp_path / "b",
+        "--score-samples", 4, "--json", "--measure", "none",
+    )  # fmt: skip
+    row = some.json["ledger"][-1]
+    assert (row["samples"], row["samples_of"], row["scored_on"]) == (4, 6, "validation")
+    right = evaluate_all(small_input(6))[:4].reshape(4, -1).argmax(axis=1) == np.arange(4)
+    assert row["accuracy"] == right.mean()
+    every = cli(
+        "compile", MODEL, "--calibration", tmp_path / "l.npz", "-o", tmp_path / "b",
+        "--score-samples", 0, "--measure", "none",
+    )  # fmt: skip
+    assert "accuracy: in the interpreter, on all 6 calibration samples" in every.out
+
+
+def evaluate_all(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([evaluate(small_graph(), {"x": row[None]})["out"] for row in x])
+
+
 def test_compile_as_json_is_one_object_with_measured_rows(cli: Cli, tmp_path: Path) -> None:
     done = cli("compile", MODEL, "-o", tmp_path / "out", "--json", "--threads", 2)
     assert done.code == 0, done.err
