@@ -69,8 +69,8 @@ class StemInt8(Int8Kernel):
 
     name: ClassVar[str] = "stem-int8"
     module: ClassVar[ModuleType] = stem_int8
-    efficiency: ClassVar[float] = 0.8
-    rate: ClassVar[float] = 3.4
+    efficiency: ClassVar[float] = 0.3
+    rate: ClassVar[float] = 7.0
 
     def accepts(self, shape: ConvShape) -> bool:
         few = shape.groups == 1 and shape.ic <= stem_int8.MOST_CHANNELS
