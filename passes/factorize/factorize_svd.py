@@ -56,7 +56,7 @@ class FactorizeSvd(Pass):
     def run(self, program: Program, context: Context) -> Program:
         graph = program.graph
         edit = Edit(graph)
-        for node in plain_layers(graph, self.skip, context):
+        for node in plain_layers(graph, self.skip, context, self.name):
             if isinstance(node.op, Conv) and node.op.groups > 1:
                 context.note(node.name, "grouped convolutions have small weights", done=False)
                 continue

@@ -54,7 +54,7 @@ class FactorizeTt(Pass):
     def run(self, program: Program, context: Context) -> Program:
         graph = program.graph
         edit = Edit(graph)
-        for node in plain_layers(graph, self.skip, context):
+        for node in plain_layers(graph, self.skip, context, self.name):
             train = self._train(graph, node, context)
             if train is None:
                 continue

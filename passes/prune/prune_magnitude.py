@@ -65,7 +65,7 @@ class PruneMagnitude(Pass):
         graph = program.graph
         layers = [
             node
-            for node in plain_layers(graph, self.skip, context)
+            for node in plain_layers(graph, self.skip, context, self.name)
             if graph.types[node.operands[1]].size >= self.min_elements
         ]
         scores = {n.name: self._scores(_matrix(graph, n)) for n in layers}
