@@ -120,7 +120,7 @@ def test_dense_kernels_are_kept_where_they_are_faster() -> None:
     x = net.normal(1, 64, 28, 28)
     w = _pruned(net, (64, 64, 1, 1), "csr", 0.3)
     net.returns(net.op(Conv((1, 1), ((0, 0),) * 2), x, w))
-    net.check(kernels={"conv-direct": 1, "sparse": 0})
+    net.check(kernels={"conv-pointwise": 1, "sparse": 0})
 
 
 def test_lists_of_one_length_need_no_starts() -> None:
