@@ -118,7 +118,7 @@ def test_what_follows_is_fused_where_sparsity_pays(threads: int) -> None:
 def test_dense_kernels_are_kept_where_they_are_faster() -> None:
     net = Net()
     x = net.normal(1, 64, 28, 28)
-    w = _pruned(net, (64, 64, 1, 1), "csr", 0.3)
+    w = _pruned(net, (64, 64, 1, 1), "csr", 0.9)
     net.returns(net.op(Conv((1, 1), ((0, 0),) * 2), x, w))
     net.check(kernels={"conv-pointwise": 1, "sparse": 0})
 
