@@ -135,9 +135,7 @@ def measure(
     return rows
 
 
-def _latency(
-    subject: Subject, path: Path, precision: str, compiled: Any, options: Options
-) -> Row:
+def _latency(subject: Subject, path: Path, precision: str, compiled: Any, options: Options) -> Row:
     threads = compiled.threads
     feeds = dict(subject.feeds)
     calls: dict[str, Call] = {"codesign": lambda: compiled.run(feeds)}

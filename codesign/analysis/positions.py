@@ -50,4 +50,5 @@ def _picked(graph: Graph, node: Node, value: str) -> int:
     if node.kind == "gather_nd":
         count = graph.types[indices].shape[-1]
         return max(shape[op.batch : op.batch + count], default=0)
-    return shape[op.axis]
+    axis: int = op.axis
+    return shape[axis]

@@ -46,7 +46,12 @@ Recipe = Annotated[
 ]
 Passes = Annotated[
     str | None,
-    typer.Option("--passes", metavar="LIST", help='Passes in order: "a{x=1},b".'),
+    typer.Option(
+        "--passes",
+        metavar="LIST",
+        help='Passes in order: "a{x=1},b". Those that simplify come before them, place and layout '
+        "after them, where the list names none of these.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

@@ -4,16 +4,19 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import codesign as cd
+from codesign.data import load_dataset
 from codesign.errors import DataError, UnknownNameError, UnsupportedModelError, UsageError
 from codesign.interpret.evaluate import evaluate
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
 from codesign.rewrite.pass_ import Pass
+from codesign.runtime.plan import Port, Slot
 from tests.small import small_compiled, small_graph, small_input
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -85,6 +88,19 @@ def test_wrong_inputs_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         small_compiled()(*arrays, **named)
+
+
+def test_calibration_may_be_one_array_where_there_is_one_input() -> None:
+    def scored(data: Any) -> list[float]:
+        compiled = cd.compile(small_graph(), calibration=data, passes=[], measure="none")
+        return [row["snr_db"] for row in compiled.report["ledger"]]
+
+    x = small_input(3)
+    assert scored(x) == scored({"x": x}) and min(scored(x)) > 100
+    with pytest.raises(DataError, match=r"calibration is a list; expected an \.npz file or arrays"):
+        scored([1, 2])
+    with pytest.raises(DataError, match="calibration is one array, the model's inputs are a, b"):
+        load_dataset(x, [Port(n, (1,), "float32", Slot(0, (1,), "")) for n in "ab"], "calibration")
 
 
 def test_unknown_pass_option_and_target_are_told_with_the_nearest() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,11 @@ def test_help_names_every_verb_and_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(verb in done.stdout for verb in VERBS)
+
+
+def test_version_is_that_of_the_package(cli: Cli) -> None:
+    done = cli("--version")
+    assert (done.code, done.out) == (0, f"codesign {metadata.version('codesign')}\n")
 
 
 @pytest.mark.parametrize("verb", VERBS)
