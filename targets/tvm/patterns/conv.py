@@ -80,13 +80,14 @@ class ConvKernel(CpuKernel):
     def refuse(self, group: Group) -> Refusal | None:
         refusal = refuse_float(group)
         if refusal is None and not self.module.accepts(self.shape(group)):
-            return Refusal(f"{self.name} takes a {self.demand()}", f"this is {self.shape(group)}")
+            return Refusal(f"{self.name} {self.demand()}", f"this is {self.shape(group)}")
         return refusal
 
     def demand(self) -> str:
         """What `accepts` of the module asks for, in words."""
-        return " ".join(
-            (self.module.accepts.__doc__ or "").removeprefix("Whether the shape is a ").split()
+        words = " ".join((self.module.accepts.__doc__ or "").split()).rstrip(".")
+        return words.replace("Whether the shape is", "takes").replace(
+            "Whether the shape", "takes what"
         )
 
     def layouts(self, group: Group) -> Layouts | None:
@@ -125,7 +126,7 @@ class ConvPointwise(ConvKernel):
 
     name: ClassVar[str] = "conv-pointwise"
     module: ClassVar[ModuleType] = conv_pointwise
-    efficiency: ClassVar[float] = 0.56
+    efficiency: ClassVar[float] = 0.68
     rate: ClassVar[float] = 70.0
 
 
@@ -172,7 +173,7 @@ class ConvUpsample(ConvKernel):
     name: ClassVar[str] = "conv-upsample"
     anchors: ClassVar[frozenset[str]] = frozenset({"conv_transpose"})
     module: ClassVar[ModuleType] = conv_upsample
-    efficiency: ClassVar[float] = 0.56
+    efficiency: ClassVar[float] = 0.68
     rate: ClassVar[float] = 70.0
 
     def padding(self, group: Group) -> float:
