@@ -88,13 +88,17 @@ def torch_calls(subject: Subject, threads: int) -> dict[str, Call]:
     return {**calls, "torch inductor": inductor}
 
 
-def compile_subject(subject: Subject, precision: str) -> tuple[Any, float]:
-    """The compiled model and the seconds it took."""
+def compile_subject(subject: Subject, precision: str, threads: int) -> tuple[Any, float]:
+    """The model compiled for `threads` threads and the seconds it took."""
     passes = ["quantize-int8"] if precision == "int8" else []
     program = codesign.load(str(subject.path))
     start = time.perf_counter()
     compiled = codesign.compile(
-        program, "cpu", passes=passes, calibration=dict(subject.calibration), measure="none"
+        program,
+        f"cpu{{threads={threads}}}",
+        passes=passes,
+        calibration=dict(subject.calibration),
+        measure="none",
     )
     return compiled, time.perf_counter() - start
 
@@ -115,7 +119,7 @@ def measure(
 ) -> list[Row]:
     """The rows of one model in one precision."""
     path = subject.path if precision == "float32" else subject.quantized
-    compiled, seconds = compile_subject(subject, precision)
+    compiled, seconds = compile_subject(subject, precision, thread_counts[0])
     error = error_of(compiled, subject)
     name, rows = f"{subject.name} {precision}", []
     goal = COMPILE_SECONDS.get(subject.name)
@@ -124,15 +128,15 @@ def measure(
     if precision == "float32":
         rows.append(Row(f"{name} error", error, "relative", 1e-4, "<="))
     for threads in thread_counts:
-        rows.append(_latency(subject, path, precision, threads, compiled, options))
+        if threads != compiled.threads:
+            compiled, _ = compile_subject(subject, precision, threads)
+        rows.append(_latency(subject, path, precision, compiled, options))
     rows += _artifact(name, compiled, path, subject)
     return rows
 
 
-def _latency(
-    subject: Subject, path: Path, precision: str, threads: int, compiled: Any, options: Options
-) -> Row:
-    compiled.threads = threads
+def _latency(subject: Subject, path: Path, precision: str, compiled: Any, options: Options) -> Row:
+    threads = compiled.threads
     feeds = dict(subject.feeds)
     calls: dict[str, Call] = {"codesign": lambda: compiled.run(feeds)}
     missing = {}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from codesign.runtime.artifact import open_artifact as open  # noqa: A004
     from codesign.runtime.compiled import Compiled
 
+    __version__: str
+
 _PUBLIC = {
     "Compiled": ("codesign.runtime.compiled", "Compiled"),
     "compile": ("codesign.compiler", "compile_model"),
@@ -29,6 +31,8 @@ __all__ = ["Compiled", "compile", "estimate", "load", "open"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("codesign")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'codesign' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
@@ -36,4 +40,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*(name for name in globals() if name.startswith("__")), *_PUBLIC, "__version__"})

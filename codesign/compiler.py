@@ -112,6 +112,8 @@ def prepare(
         None if validation is None else load_dataset(validation, program.graph, "validation"),
         (plan.seed or 0) if seed is None else seed,
     )
+    for step in steps:
+        context.check(step.needs, step.name)
     if progress is not None:
         context.progress = progress
     return Job(program, goal, steps, context)
@@ -120,7 +122,9 @@ def prepare(
 def compile_job(job: Job, measure: Measure = "ends") -> Compiled:
     """Run the passes of `job` and build what comes out."""
     started = time.perf_counter()
-    placed, ledger = run_pipeline(job.program, job.passes, job.context, measure)
+    placed, ledger = run_pipeline(
+        job.program, job.passes, job.context, measure, (*SIMPLIFY, *SCHEDULE)
+    )
     job.context.progress("building", 1.0)
     job.target.verify(placed)
     built = job.target.build(placed)

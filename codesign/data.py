@@ -12,7 +12,8 @@ from codesign.rewrite.context import Dataset
 from codesign.runtime.plan import Port
 
 LABELS = "labels"
-Source = str | Path | Mapping[str, np.ndarray] | Dataset
+NPY = b"\x93NUMPY"
+Source = str | Path | np.ndarray | Mapping[str, np.ndarray] | Dataset
 Signature = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 
 
@@ -27,29 +28,57 @@ def signature_of(inputs: Graph | Sequence[Port]) -> Signature:
 def load_dataset(source: Source, inputs: Graph | Sequence[Port], what: str = "data") -> Dataset:
     """The samples in `source` for `inputs`: an array [samples, ...] for each, and `labels`.
 
-    DataError, naming the file, if it is no .npz of arrays, or if names, shapes, element types or
-    numbers of samples do not match.
+    One array alone is the samples of a model with one input. DataError, naming the file, if it is
+    no .npz of arrays, or if names, shapes, element types or numbers of samples do not match.
     """
     signature = signature_of(inputs)
     where = f"{what} {source}" if isinstance(source, str | Path) else what
     if isinstance(source, Dataset):
         return check_dataset(source, signature, where)
-    arrays = read_npz(Path(source), what) if isinstance(source, str | Path) else dict(source)
+    if isinstance(source, str | Path):
+        arrays = read_npz(Path(source), what)
+    else:
+        arrays = by_name(source, list(signature), what)
     labels = arrays.pop(LABELS, None) if LABELS not in signature else None
     return check_dataset(Dataset(arrays, labels), signature, where)
+
+
+def by_name(source: object, names: Sequence[str], what: str) -> dict[str, np.ndarray]:
+    """Arrays by input name from a mapping, or from one array if there is one input."""
+    if isinstance(source, Mapping):
+        return dict(source)
+    listed = ", ".join(names)
+    if not hasattr(source, "__array__"):
+        kind = type(source).__name__
+        raise DataError(f"{what} is a {kind}; expected an .npz file or arrays by name: {listed}")
+    if len(names) != 1:
+        raise DataError(f"{what} is one array, the model's inputs are {listed}; give them by name")
+    return {names[0]: np.asarray(source)}
 
 
 def read_npz(path: Path, what: str = "data") -> dict[str, np.ndarray]:
     """The arrays in the .npz file `path`, by name; DataError if it is none."""
     if not path.is_file():
         raise DataError(f"{what} {path} is not there; give an .npz file of arrays")
+    refused = f"{what} {path} is no .npz file of arrays"
+    if not zipfile.is_zipfile(path):
+        what_else = "a single array (.npy)" if _begins(path, NPY) else "something else"
+        raise DataError(
+            f"{refused} but {what_else}; write one with numpy.savez(file, NAME=array), NAME being "
+            "that of the model's input"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                raise DataError(f"{what} {path} is a single array; save it with numpy.savez(x=...)")
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{what} {path} is no .npz file of arrays: {error}") from None
+    except ValueError:
+        raise DataError(f"{refused}: it holds Python objects, which are not loaded") from None
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{refused}: {error}") from None
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(magic)) == magic
 
 
 def check_dataset(dataset: Dataset, signature: Signature, where: str) -> Dataset:

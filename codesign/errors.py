@@ -10,6 +10,10 @@ class CodesignError(Exception):
     exit_code = 1
 
 
+class CodesignWarning(UserWarning):
+    """What is done is perhaps not what was meant."""
+
+
 class UsageError(CodesignError):
     """The request itself is wrong: an unknown option, a bad value, a missing file."""
 
@@ -45,6 +49,10 @@ class VerificationError(CodesignError):
 
 class RefusedError(CodesignError):
     """A kernel, pass or target refuses: demand, bound, gap and what would make it fit."""
+
+
+class PassError(CodesignError):
+    """A pass failed in a way that it did not foresee, or returned no program."""
 
 
 class ArtifactError(CodesignError):

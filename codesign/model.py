@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from codesign.errors import UsageError
+from codesign.errors import CodesignError, UsageError
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 
@@ -77,7 +77,15 @@ def _call(text: str) -> tuple[Any, Any]:
         made = getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"cannot find {function} in module {module}: {error}") from None
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"importing module {module} failed: {why}") from error
     if not callable(made):
         raise UsageError(f"{text} is no function that returns a model")
-    result = made()
+    try:
+        result = made()
+    except CodesignError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{text} failed: {type(error).__name__}: {error}") from error
     return result if isinstance(result, tuple) and len(result) == 2 else (result, None)

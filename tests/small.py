@@ -34,6 +34,18 @@ def small_program() -> Graph:
     return small_graph()
 
 
+def broken_model() -> Graph:
+    """A user's function that fails."""
+    raise RuntimeError("boom")
+
+
+def training_model() -> tuple[object, tuple[object]]:
+    """A torch module that was never told to infer, and its input."""
+    import torch
+
+    return torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Dropout()), (torch.zeros(1, 3),)
+
+
 def small_input(samples: int = 1, seed: int = 1) -> np.ndarray:
     """Random samples [samples, 3, 8, 8]."""
     generator = np.random.default_rng(seed)

@@ -3,7 +3,10 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +24,8 @@ from codesign.cli import (
     targets,
     tune,
 )
-from codesign.cli.output import fail, settings
-from codesign.errors import CodesignError
+from codesign.cli.output import fail, say, settings
+from codesign.errors import CodesignError, CodesignWarning
 
 app = typer.Typer(
     name="codesign",
@@ -32,6 +35,25 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import codesign
+
+        typer.echo(f"codesign {codesign.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    """Compile a neural network for a machine, and change both sides while doing so."""
+
+
 app.command("compile")(compile_.compile_verb)
 app.command("check")(check.check_verb)
 app.command("estimate")(estimate.estimate_verb)
@@ -52,19 +74,42 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code of the command line `arguments`; errors are told in words."""
     settings.json = settings.verbose = settings.quiet = False
     try:
-        app(args=list(arguments))
+        with told_warnings():
+            app(args=list(arguments))
     except SystemExit as done:
-        return done.code if isinstance(done.code, int) else int(done.code is not None)
+        code = done.code if isinstance(done.code, int) else int(done.code is not None)
+        return _interrupted() if code == INTERRUPTED else code
     except CodesignError as error:
         return _told(error, error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; nothing was left half written", file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         return _closed()
     except Exception as error:  # noqa: BLE001  (the last resort of the program)
         return _unexpected(error)
     return 0
+
+
+def _interrupted() -> int:
+    print("interrupted; nothing was left half written", file=sys.stderr)
+    return INTERRUPTED
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Within, codesign's own warnings are remarks on stderr, others as they always are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CodesignWarning)
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *rest: Any, **named: Any) -> None:
+            if issubclass(category, CodesignWarning):
+                say(f"warning: {message}")
+            else:
+                usual(message, category, *rest, **named)
+
+        warnings.showwarning = show
+        yield
 
 
 def _told(error: CodesignError, code: int) -> int:

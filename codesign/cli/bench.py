@@ -21,6 +21,7 @@ def bench_verb(
     quiet: options.Quiet = False,
 ) -> None:
     """Time an artifact on random inputs: median, 10th and 90th percentile in ms."""
+    from codesign.cli.request import use_threads
     from codesign.runtime.artifact import open_artifact
     from codesign.runtime.host import fingerprint
     from codesign.runtime.timing import percentiles, time_layers, time_runs
@@ -28,8 +29,7 @@ def bench_verb(
     with progress("bench") as report:
         report("timing", 0.0)
         compiled = open_artifact(artifact)
-        if threads is not None:
-            compiled.threads = threads
+        use_threads(compiled, threads)
         runs = time_runs(compiled, seconds, seed or 0)
         rows = time_layers(compiled, seed or 0) if layers or settings.verbose else []
     found = {

@@ -23,6 +23,7 @@ def compile_verb(
     assignments: options.Set = None,
     calibration: options.Calibration = None,
     validation: options.Validation = None,
+    score_samples: options.ScoreSamples = None,
     input_shape: options.InputShape = None,
     seed: options.Seed = None,
     threads: options.Threads = None,
@@ -57,6 +58,7 @@ def compile_verb(
             progress=report,
             records=tuning_records,
         )
+        work.context.score_samples = score_samples
         if dry_run:
             compiled = None
         else:

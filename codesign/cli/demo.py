@@ -79,7 +79,7 @@ def show_comparison(outcomes: "Sequence[Outcome]", peers: "Sequence[Outcome]") -
     base = outcomes[0]
     rows = [("codesign", row) for row in outcomes] + [("onnxruntime", row) for row in peers]
     show_table(
-        "Fashion-MNIST, 4,000 test images, one image at a time, one thread",
+        "Fashion-MNIST: the artifacts on all 4,000 test images, one at a time, one thread",
         (
             ("by", lambda row: row[0]),
             ("variant", lambda row: row[1].name),

@@ -25,7 +25,10 @@ def estimate_verb(
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Estimate cycles, latency, energy, utilization and traffic of each layer on a target."""
+    """Estimate cycles, latency, utilization and traffic of each layer on a target.
+
+    Energy too where the target knows it.
+    """
     from codesign.cli.request import job
     from codesign.compiler import run_passes
 

@@ -1,6 +1,6 @@
 """The ledger as a table, and the decisions that go with it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from codesign.cli.output import console, settings
@@ -30,10 +30,31 @@ def show_ledger(rows: Sequence[Row], title: str = "Ledger") -> None:
         ),
         rows,
     )
+    for line in legend(rows):
+        console().print(line, markup=False)
     for row in rows:
         if row["remark"]:
             console().print(f"{row['step']}: {row['remark']}", markup=False)
     show_notes(rows)
+
+
+def legend(rows: Sequence[Row]) -> Iterator[str]:
+    """What the columns that are there were taken from."""
+    if any(row["measured_ms"] is not None for row in rows):
+        yield (
+            "measured ms: the program as it was after that pass, with kernels and layouts chosen "
+            "for it; input: the model as it came"
+        )
+    scored = next((row for row in rows if row["samples"]), None)
+    if scored is None:
+        return
+    count, total = scored["samples"], scored["samples_of"]
+    which = f"all {total:,}" if count == total else f"the first {count:,} of {total:,}"
+    data = f"{which} {scored['scored_on']} samples"
+    if scored["accuracy"] is not None:
+        yield f"accuracy: in the interpreter, on {data}"
+    else:
+        yield f"SNR: outputs against those of the model as it came, in the interpreter, on {data}"
 
 
 def show_notes(rows: Sequence[Row]) -> None:

@@ -46,7 +46,12 @@ Recipe = Annotated[
 ]
 Passes = Annotated[
     str | None,
-    typer.Option("--passes", metavar="LIST", help='Passes in order: "a{x=1},b".'),
+    typer.Option(
+        "--passes",
+        metavar="LIST",
+        help='Passes in order: "a{x=1},b". Those that simplify come before them, place and layout '
+        "after them, where the list names none of these.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -70,6 +75,14 @@ Records = Annotated[
     Path | None,
     typer.Option(
         "--tuning-records", metavar="DB", help="The tuning database; one a user by default."
+    ),
+]
+ScoreSamples = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Samples that the ledger scores, 0: all. Else the first 1,024 with labels (accuracy), "
+        "64 without (SNR).",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]

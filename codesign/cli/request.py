@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codesign.cli.output import say
 from codesign.errors import UsageError
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from codesign.ir.program import Program
     from codesign.mapping.target import Target
     from codesign.rewrite.recipe import Recipe
+    from codesign.runtime.compiled import Compiled
 
 
 def parse_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
@@ -55,6 +57,15 @@ def make_target(spec: str | None, recipe: "Recipe", threads: int | None) -> "Tar
     options = {} if threads is None else {"threads": threads}
     found: Target = plugins.make("target", spec or recipe.target or "cpu", options)
     return found
+
+
+def use_threads(compiled: "Compiled", count: int | None) -> None:
+    """Run on `count` threads, or on as many as it was compiled for, saying so."""
+    if count is None:
+        return
+    if count > compiled.manifest.threads:
+        say(compiled.most_threads())
+    compiled.threads = min(count, compiled.manifest.threads)
 
 
 def job(

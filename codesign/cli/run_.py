@@ -27,14 +27,14 @@ def run_verb(
     quiet: options.Quiet = False,
 ) -> None:
     """Run an artifact on one sample or many; with `labels` in the file, count the right answers."""
+    from codesign.cli.request import use_threads
     from codesign.data import load_dataset
     from codesign.rewrite.score import accuracy
     from codesign.runtime.artifact import open_artifact
     from codesign.runtime.batches import run_samples
 
     compiled = open_artifact(artifact)
-    if threads is not None:
-        compiled.threads = threads
+    use_threads(compiled, threads)
     data = load_dataset(source, compiled.inputs, "input")
     start = time.perf_counter()
     found = run_samples(compiled, data.inputs)

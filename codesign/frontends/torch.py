@@ -1,6 +1,7 @@
 """Importing torch models: a module with example inputs, an exported program, or a `.pt2` file."""
 
 import operator
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch.export.graph_signature import (
 from torch.utils import _pytree as pytree
 
 from codesign.errors import (
+    CodesignWarning,
     InvalidModelError,
     UnsupportedModelError,
     UsageError,
@@ -50,8 +52,15 @@ def import_torch(
     if isinstance(model, torch.nn.Module):
         if example_inputs is None:
             raise UsageError("a module needs example_inputs, a tuple for the arguments of forward")
+        label = type(model).__name__
+        if torch_export.trains(model):
+            warnings.warn(
+                f"{label} is in training mode; it is compiled as after .eval()",
+                CodesignWarning,
+                stacklevel=2,
+            )
         program = torch_export.trace(model, example_inputs)
-        return import_program(program, name or type(model).__name__)
+        return import_program(program, name or label)
     if isinstance(model, ExportedProgram):
         program, label = model, "main"
     else:
@@ -98,6 +107,7 @@ class _Importer:
         if spec.kind is InputKind.USER_INPUT:
             if isinstance(spec.arg, ConstantArgument):
                 return spec.arg.value
+            torch_export.check_fixed(node.name, node.meta["val"].shape)
             kind = tensor_type(node.meta["val"], f"input {node.name!r}")
             return self.builder.input(node.name, kind.shape, kind.dtype)
         if not isinstance(spec.arg, TensorArgument) or spec.target is None:

@@ -55,6 +55,17 @@ def inference(module: torch.nn.Module) -> Iterator[None]:
             part.training = mode
 
 
+def trains(module: torch.nn.Module) -> bool:
+    """Whether a part of `module` that computes otherwise in training is in training mode."""
+
+    def random_or_learning(part: torch.nn.Module) -> bool:
+        share = getattr(part, "dropout", 0.0)
+        drops = "Drop" in type(part).__name__ or (isinstance(share, float) and share > 0)
+        return drops or bool(getattr(part, "track_running_stats", False))
+
+    return any(part.training and random_or_learning(part) for part in module.modules())
+
+
 def trace(module: torch.nn.Module, example_inputs: Sequence[Any]) -> ExportedProgram:
     """`module` in inference mode, traced for inputs of these shapes and element types.
 
@@ -105,6 +116,9 @@ def bind_shapes(program: ExportedProgram, shapes: Mapping[str, Sequence[int]]) -
     if unknown_names := set(shapes) - set(names):
         raise DataError(f"shapes given for {sorted(unknown_names)}, but the inputs are {names}")
     inputs = [node for node in program.graph.nodes if node.op == "placeholder"]
+    for node in inputs:
+        if node.name in shapes:
+            _check_shape(node.name, node.meta["val"].shape, shapes[node.name])
     examples = [_example(node, shapes) for node in inputs if node.name in names]
     args, kwargs = pytree.tree_unflatten(examples, program.call_spec.in_spec)
     return trace_again(program, args, kwargs)
@@ -116,12 +130,35 @@ def _example(node: torch.fx.Node, shapes: Mapping[str, Sequence[int]]) -> Any:
     if not isinstance(fake, torch.Tensor):
         return fake
     shape = tuple(shapes.get(node.name, fake.shape))
-    if any(not isinstance(extent, int) for extent in shape):
-        raise UnsupportedModelError(
-            f"input {node.name!r} has shape {list(map(str, shape))}; fix it, as in "
-            f"{node.name}=1,3,224,224"
-        )
+    check_fixed(node.name, shape)
     return torch.zeros(shape, dtype=fake.dtype)
+
+
+def check_fixed(name: str, shape: Sequence[Any]) -> None:
+    """UnsupportedModelError, saying how to bind it, if input `name` has a free dimension."""
+    for axis, extent in enumerate(shape):
+        if not isinstance(extent, int):
+            guesses = (1, 3, 224, 224) if len(shape) == 4 else (1,) * len(shape)
+            pairs = zip(shape, guesses, strict=True)
+            example = ",".join(str(e if isinstance(e, int) else guess) for e, guess in pairs)
+            raise UnsupportedModelError(
+                f"input {name!r} has a free dimension {axis} ({str(extent)!r}); shapes are static "
+                f"here, so bind it: --input-shape {name}={example}"
+            )
+
+
+def _check_shape(name: str, exported: Sequence[Any], wanted: Sequence[int]) -> None:
+    """UnsupportedModelError if `wanted` changes what was fixed when the program was exported."""
+    pairs = list(zip(exported, wanted, strict=False))
+    same = len(exported) == len(wanted)
+    if same and all(e == w for e, w in pairs if isinstance(e, int)):
+        return
+    given = ",".join(map(str, wanted))
+    raise UnsupportedModelError(
+        f"input {name!r} cannot become {given}: it was exported with the shape "
+        f"{','.join(map(str, exported))}; export it with dynamic_shapes, or with inputs of the "
+        "shape that is wanted"
+    )
 
 
 def trace_again(

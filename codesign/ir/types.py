@@ -79,8 +79,10 @@ class TensorType:
         """Raise VerificationError if the type is not well formed."""
         if any(extent < 0 for extent in self.shape):
             raise VerificationError(f"shape {self.shape} has a negative extent")
-        if self.encodings and not self.dtype.is_float:
-            raise VerificationError(f"only float tensors are encoded, not {self.dtype}")
+        if self.without("layout").encodings and not self.dtype.is_float:
+            raise VerificationError(
+                f"only float tensors are encoded, not {self.dtype}, which only takes a layout"
+            )
         enc.check(self.encodings, self.shape)
 
     def __str__(self) -> str:

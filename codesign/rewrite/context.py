@@ -1,13 +1,13 @@
 """What a pass may ask for: target, data, seed, progress; and where it leaves its notes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from codesign.analysis.estimate import Estimate
-from codesign.errors import DataError, UsageError
+from codesign.errors import DataError, UnknownNameError, UsageError
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 
@@ -100,7 +100,10 @@ def _silent(message: str, done: float) -> None:
 
 @dataclass
 class Context:
-    """What a pass may need and nothing else. `notes` collects the decisions of the running pass."""
+    """What a pass may need and nothing else. `notes` collects the decisions of the running pass.
+
+    `score_samples` is how many samples the ledger scores, 0 for all, None for its own choice.
+    """
 
     target: Target | None = None
     calibration: Dataset | None = None
@@ -108,6 +111,7 @@ class Context:
     seed: int = 0
     progress: Callable[[str, float], None] = _silent
     notes: list[Note] = field(default_factory=list)
+    score_samples: int | None = None
 
     def need_target(self, who: str) -> Target:
         """The target, or UsageError saying that `who` needs one."""
@@ -122,6 +126,14 @@ class Context:
                 f"{who} needs calibration data; give an .npz of inputs with --calibration"
             )
         return self.calibration
+
+    def check(self, needs: Iterable[str], who: str) -> None:
+        """UsageError unless what pass `who` says that it needs is here."""
+        checks = {"calibration": self.need_calibration, "target": self.need_target}
+        for need in sorted(needs):
+            if need not in checks:
+                raise UnknownNameError(f"need of pass {who}", need, checks)
+            checks[need](who)
 
     def note(self, layer: str, text: str, done: bool = True) -> None:
         """Record a decision on `layer`; `done` False for one that was not taken."""

@@ -14,6 +14,7 @@ from codesign.ir.graph import Graph, Node
 from codesign.ir.op import Op
 from codesign.ir.types import TensorType
 from codesign.ir.verify import verify_graph
+from codesign.rewrite.names import inherited, renamed
 
 _NUMBERED = re.compile(r"(.+)_\d+\Z")
 
@@ -23,7 +24,9 @@ class Edit:
 
     Nodes are added without a position: a replacement stands where the replaced value stood, other
     nodes right before their first use; the rest keep their order and every value its name. Nodes
-    and constants that nothing reads any more are dropped; the graph's inputs stay.
+    and constants that nothing reads any more are dropped; the graph's inputs stay. What was added
+    has a name of its own until `graph()`, where it takes that of the value which it replaced, or
+    the one it was made with, if that is free by then: layers keep their names through all passes.
 
         edit = Edit(graph)
         for node in graph.walk("mul"):
@@ -41,12 +44,17 @@ class Edit:
         self._kept: dict[str, set[str]] = {}  # added node -> replaced values that it still reads
         self._settled: set[str] = set()  # added nodes that lead to a replacement already
         self._next: dict[str, int] = {}
+        self._asked: dict[str, str] = {}  # added value -> the name that it was to have
 
     def type(self, value: str) -> TensorType:
         """Type of `value` as it stands now; VerificationError if nothing defines it."""
         if value not in self._types:
             raise VerificationError(f"%{value} is not defined in graph {self.source.name!r}")
         return self._types[value]
+
+    def kind(self, value: str) -> str:
+        """Kind of the op that makes `value` as it stands now, "" for inputs and constants."""
+        return self._nodes[self._producers[value]].kind if value in self._producers else ""
 
     def fresh(self, name: str) -> str:
         """`name`, or the first free name that adds a number to its stem."""
@@ -66,6 +74,7 @@ class Edit:
         """Add a constant of logical values and return its value."""
         const = array if isinstance(array, Const) else Const.share(np.asarray(array))
         value = self.fresh(name)
+        self._asked[value] = name
         self._constants[value] = const
         self._types[value] = TensorType(const.shape, from_numpy(const.array.dtype), encodings)
         return value
@@ -97,6 +106,7 @@ class Edit:
         outputs: list[str] = []
         for kind in types or inferred:
             outputs.append(self.fresh(name or op.kind))
+            self._asked[outputs[-1]] = name or op.kind
             self._types[outputs[-1]] = kind
         node = Node(op, given, tuple(outputs))
         self._nodes[node.name] = node
@@ -171,6 +181,9 @@ class Edit:
         graph = replace(
             self.source, outputs=outputs, nodes=tuple(nodes), types=types, constants=constants
         )
+        replaced = [(old, self.current(old)) for old in self.source.types]
+        if names := inherited(replaced, self._asked, types):
+            graph = renamed(graph, names)
         if graph == self.source:
             return self.source
         verify_graph(graph)

@@ -14,7 +14,9 @@ class Row:
     `stored_bytes` are the constants in their encodings, `entropy_bytes` after an ideal entropy
     coder; `bit_operations` weigh each multiply-accumulate with both operands' widths; latencies are
     in ms, `energy_uj` in microjoule, `accuracy` a share of 1, `snr_db` the outputs' ratio to the
-    difference from the first program's. `seconds` is what the pass took, questions left aside.
+    difference from the first program's. Both are of the first `samples` of `samples_of` in the
+    data called `scored_on` (validation, calibration). `seconds` is what the pass took, questions
+    left aside.
     """
 
     step: str
@@ -31,6 +33,9 @@ class Row:
     seconds: float = 0.0
     notes: tuple[Note, ...] = ()
     remark: str = ""
+    samples: int = 0
+    samples_of: int = 0
+    scored_on: str = ""
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""

@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
+
+Need = Literal["calibration", "target"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Pass(ABC):
     """
 
     name: ClassVar[str]
+    needs: ClassVar[frozenset[Need]] = frozenset()  # of the context, checked before anything runs
 
     @abstractmethod
     def run(self, program: Program, context: Context) -> Program:

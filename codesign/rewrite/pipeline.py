@@ -1,25 +1,31 @@
 """Running passes in order: verify after each, and write the ledger."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from codesign import spec
-from codesign.errors import RefusedError, VerificationError
+from codesign.errors import CodesignError, PassError, RefusedError, VerificationError
 from codesign.ir.program import Program, verify_program
 from codesign.rewrite.context import Context
-from codesign.rewrite.ledger import Ledger
+from codesign.rewrite.ledger import Ledger, Row
 from codesign.rewrite.pass_ import Pass
 from codesign.rewrite.recorder import Measure, Recorder
 
 
 def run_pipeline(
-    program: Program, passes: Sequence[Pass], context: Context, measure: Measure = "none"
+    program: Program,
+    passes: Sequence[Pass],
+    context: Context,
+    measure: Measure = "none",
+    tidying: Collection[str] = (),
 ) -> tuple[Program, Ledger]:
     """`program` after all `passes`, verified after each, and the ledger of what each changed.
 
     `measure` says for which rows the target times the program: none; the first, the last and those
-    where a pass scheduled it anew (`ends`); or all. VerificationError and RefusedError name the
+    where a pass scheduled it anew (`ends`); or all. The row of a pass that changed nothing says so,
+    unless its name is in `tidying`. VerificationError and RefusedError name the
     pass that broke the program.
     """
     recorder = Recorder(program.graph, context, measure)
@@ -33,9 +39,16 @@ def run_pipeline(
         seconds = time.perf_counter() - start
         context.progress(f"{step.name} [{i}/{len(passes)}]: cost and accuracy", i / len(passes))
         important = i == len(passes) or _scheduled_anew(program, after)
-        rows.append(recorder.row(name, after, seconds, tuple(context.notes), important))
+        row = recorder.row(name, after, seconds, tuple(context.notes), important)
+        idle = step.name not in tidying and after == program
+        rows.append(_remarked(row, "changed nothing") if idle else row)
         program = after
     return program, Ledger(tuple(rows))
+
+
+def _remarked(row: Row, text: str) -> Row:
+    """`row` with `text` added to its remark."""
+    return replace(row, remark="; ".join(part for part in (text, row.remark) if part))
 
 
 @contextmanager
@@ -57,8 +70,27 @@ def run_pass(program: Program, step: Pass, context: Context) -> Program:
     """`program` after one pass, verified; its notes, and no others, are in the context."""
     context.notes = []
     context.progress(step.name, 0.0)
-    after = step.run(program, context)
+    after = _run(program, step, context)
     verify(after, context, spec.show(step.name, step))
+    return after
+
+
+def _run(program: Program, step: Pass, context: Context) -> Program:
+    """What `step` makes of `program`; PassError, naming it, for anything unforeseen."""
+    try:
+        after: object = step.run(program, context)
+    except CodesignError:
+        raise
+    except Exception as error:  # whatever somebody else's pass raises
+        raise PassError(
+            f"pass {step.name!r} failed: {type(error).__name__}: {error}; this is a fault of the "
+            f"pass ({type(step).__module__}), not of the model"
+        ) from error
+    if not isinstance(after, Program):
+        raise PassError(
+            f"pass {step.name!r} returned {type(after).__name__}, expected a Program, such as "
+            "program.with_graph(...), or the program itself where nothing changed"
+        )
     return after
 
 

@@ -23,7 +23,9 @@ class Recorder:
     def __init__(self, original: Graph, context: Context, measure: Measure) -> None:
         self.target = context.target
         self.measure = measure
-        self.scorer = Scorer(original, context.validation or context.calibration)
+        data = context.validation or context.calibration
+        self.scorer = Scorer(original, data, context.score_samples)
+        self.scored_on = "validation" if context.validation else "calibration" if data else ""
         self._scored: tuple[tuple[Any, ...], Score] | None = None
 
     def score(self, graph: Graph) -> Score:
@@ -61,6 +63,9 @@ class Recorder:
             seconds,
             notes,
             cost.remark,
+            score.samples,
+            score.samples_of,
+            self.scored_on,
         )
 
 

@@ -18,41 +18,52 @@ Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Score:
-    """`accuracy` is the share of right answers, `snr_db` decibels; None where it is not known."""
+    """`accuracy` is the share of right answers, `snr_db` decibels; None where it is not known.
+
+    Both are of the first `samples` of the `samples_of` there are.
+    """
 
     accuracy: float | None = None
     snr_db: float | None = None
     samples: int = 0
+    samples_of: int = 0
 
 
 class Scorer:
     """Scores graphs that descend from `original`, in the interpreter.
 
     With labels the score is the accuracy on up to 1,024 samples, without them the signal-to-noise
-    ratio of the outputs against those of `original` on up to 64.
+    ratio of the outputs against those of `original` on up to 64; `limit` samples if it is given,
+    all if it is 0.
     """
 
-    def __init__(self, original: Graph, data: Dataset | None) -> None:
+    def __init__(self, original: Graph, data: Dataset | None, limit: int | None = None) -> None:
         self.original = original
         self.data = data
+        self.limit = limit
 
     @cached_property
     def reference(self) -> dict[str, np.ndarray]:
         """What the original graph answers."""
         assert self.data is not None
-        return answers(self.original, self.data, SNR_SAMPLES)
+        return self.answers(self.original, self.data, SNR_SAMPLES)
+
+    def answers(self, graph: Graph, data: Dataset, usual: int) -> dict[str, np.ndarray]:
+        """What `graph` answers on the samples that count: `usual` of them if nothing was asked."""
+        limit = usual if self.limit is None else self.limit or data.size
+        return answers(graph, data, limit)
 
     def __call__(self, graph: Graph) -> Score:
         """The score of `graph`; empty without data."""
         if self.data is None:
             return Score()
         if self.data.labels is None:
-            found = answers(graph, self.data, SNR_SAMPLES)
+            found = self.answers(graph, self.data, SNR_SAMPLES)
             count = len(next(iter(found.values())))
-            return Score(snr_db=snr_db(self.reference, found), samples=count)
-        found = answers(graph, self.data, ACCURACY_SAMPLES)
+            return Score(None, snr_db(self.reference, found), count, self.data.size)
+        found = self.answers(graph, self.data, ACCURACY_SAMPLES)
         first = found[graph.output_names[0]]
-        return Score(accuracy(first, self.data.labels), samples=len(first))
+        return Score(accuracy(first, self.data.labels), None, len(first), self.data.size)
 
 
 def answers(graph: Graph, data: Dataset, limit: int) -> dict[str, np.ndarray]:

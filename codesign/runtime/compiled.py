@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.errors import ArtifactError, DataError
+from codesign.errors import ArtifactError, DataError, UsageError
 from codesign.runtime.execute import Executable
 from codesign.runtime.host import architecture, features
 from codesign.runtime.library import load_library
@@ -55,16 +55,30 @@ class Compiled:
 
     @property
     def threads(self) -> int:
-        """Threads that a call uses; may be set."""
+        """Threads that a call uses; may be set to fewer than it was compiled for.
+
+        UsageError for more: loops are divided among threads when they are compiled.
+        """
         return self._threads
 
     @threads.setter
     def threads(self, count: int) -> None:
         if count < 1:
             raise DataError(f"threads is {count}, expected at least 1")
+        if count > self.manifest.threads:
+            raise UsageError(f"threads is {count}; {self.most_threads()}")
         self._threads = count
         if "executable" in self.__dict__:
             self.executable.threads = count
+
+    def most_threads(self) -> str:
+        """In words, for how many threads this was compiled and how to get more."""
+        count = self.manifest.threads
+        many = "" if count == 1 else "s"
+        return (
+            f"{self.manifest.name} is compiled for {count} thread{many}; compile with "
+            f"--threads {count + 1} (target cpu{{threads={count + 1}}}) or more"
+        )
 
     @cached_property
     def executable(self) -> Executable:
@@ -73,19 +87,38 @@ class Compiled:
         library = load_library(self.library)
         return Executable(self.manifest.plan, library, self.weights, self._threads)
 
+    def __repr__(self) -> str:
+        def ports(found: tuple[Port, ...]) -> str:
+            return ", ".join(f"{p.name}: {p.dtype}{list(p.shape)}" for p in found)
+
+        manifest = self.manifest
+        return (
+            f"<Compiled {manifest.name} for {manifest.target}: "
+            f"({ports(self.inputs)}) -> ({ports(self.outputs)})>"
+        )
+
     def __call__(
-        self, *arrays: np.ndarray, **named: np.ndarray
+        self, *arrays: np.ndarray | Mapping[str, np.ndarray], **named: np.ndarray
     ) -> np.ndarray | dict[str, np.ndarray]:
-        """The output, or the outputs by name if there are several; DataError for wrong inputs."""
+        """The output, or the outputs by name if there are several; DataError for wrong inputs.
+
+        Inputs come by position, by name, or as one mapping from names to arrays.
+        """
         found = self.run(self.named(*arrays, **named))
         return next(iter(found.values())) if len(found) == 1 else found
 
-    def named(self, *arrays: np.ndarray, **named: np.ndarray) -> dict[str, np.ndarray]:
+    def named(
+        self, *arrays: np.ndarray | Mapping[str, np.ndarray], **named: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Inputs by name from positional and named arrays."""
+        if len(arrays) == 1 and isinstance(arrays[0], Mapping):
+            return self.named(**{**dict(arrays[0]), **named})
         names = [port.name for port in self.inputs]
+        if any(isinstance(array, Mapping) for array in arrays):
+            raise DataError("a mapping of inputs stands alone; give one, or arrays by position")
         if len(arrays) > len(names):
             raise DataError(f"given {len(arrays)} arrays; the inputs are {', '.join(names)}")
-        given = dict(zip(names, arrays, strict=False))
+        given = dict(zip(names, (np.asarray(array) for array in arrays), strict=False))
         if twice := sorted(set(given) & set(named)):
             raise DataError(f"input {', '.join(twice)} is given by position and by name")
         return {**given, **named}

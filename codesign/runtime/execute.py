@@ -114,6 +114,22 @@ def checked(inputs: Mapping[str, np.ndarray], ports: Sequence[Port]) -> list[np.
         if array.dtype != np.dtype(port.dtype):
             if not np.can_cast(array.dtype, port.dtype, "same_kind"):
                 raise DataError(f"input {port.name} is {array.dtype}, expected {port.dtype}")
+            check_bounds(array, port)
             array = array.astype(port.dtype)
+        check_bounds(array, port)
         found.append(array)
     return found
+
+
+def check_bounds(array: np.ndarray, port: Port) -> None:
+    """DataError, naming the first one, if an element of an index input picks what is not there."""
+    if port.bounds is None or not array.size:
+        return
+    low, high = port.bounds
+    if array.min() >= low and array.max() <= high:
+        return
+    at = tuple(int(i) for i in np.argwhere((array < low) | (array > high))[0])
+    raise DataError(
+        f"input {port.name} holds {array[at]} at {list(at)}; it picks one of {high + 1}, "
+        f"expected {low} to {high}"
+    )

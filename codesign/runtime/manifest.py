@@ -61,7 +61,7 @@ def digest(content: bytes) -> str:
 def _described(port: Any) -> dict[str, Any]:
     found = asdict(port)
     del found["slot"]
-    return found
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def read_manifest(content: bytes) -> Manifest:

@@ -29,12 +29,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Port:
-    """A public input or output: its name, logical shape and element type, and its buffer."""
+    """A public input or output: its name, logical shape and element type, and its buffer.
+
+    `bounds` are the least and greatest value of an integer input that picks rows or elements.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     slot: Slot
+    bounds: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ def _slot_json(slot: Slot) -> list[Any]:
 
 def _port_json(port: Port) -> dict[str, Any]:
     slot = _slot_json(port.slot)
-    return {"name": port.name, "shape": list(port.shape), "dtype": port.dtype, "slot": slot}
+    bounds = {} if port.bounds is None else {"bounds": list(port.bounds)}
+    head = {"name": port.name, "shape": list(port.shape), "dtype": port.dtype, "slot": slot}
+    return {**head, **bounds}
 
 
 def _slot(value: Any) -> Slot:
@@ -78,7 +84,11 @@ def _slot(value: Any) -> Slot:
 
 
 def _port(value: Any) -> Port:
-    return Port(value["name"], tuple(value["shape"]), value["dtype"], _slot(value["slot"]))
+    slot, bounds = _slot(value["slot"]), None
+    if "bounds" in value:
+        low, high = value["bounds"]
+        bounds = int(low), int(high)
+    return Port(value["name"], tuple(value["shape"]), value["dtype"], slot, bounds)
 
 
 def plan_from_json(value: Any) -> Plan:

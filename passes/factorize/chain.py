@@ -71,6 +71,5 @@ def pays(context: Context, graph: Graph, node: Node, chain: Chain, text: str, sl
     whole = node_latency_ms(context.target, graph, node)
     parts = chain_latency_ms(context.target, graph, node, chain)
     done = parts < whole or slower
-    verdict = f"{text}; {whole:.4f} ms would be {parts:.4f} ms"
-    context.note(node.name, verdict if done else f"{verdict}: not done", done)
+    context.note(node.name, f"{text}; {whole:.4f} ms would be {parts:.4f} ms", done)
     return done

@@ -36,7 +36,7 @@ class FactorizeSvd(Pass):
         %y: tensor<1x512xf32> = linear(%x, %w)
     After:
         %y.inner: tensor<1x32xf32> = linear(%x, %w.v)
-        %y_1: tensor<1x512xf32> = linear(%y.inner, %w.u)
+        %y: tensor<1x512xf32> = linear(%y.inner, %w.u)
     """
 
     name: ClassVar[str] = "factorize-svd"
@@ -56,7 +56,7 @@ class FactorizeSvd(Pass):
     def run(self, program: Program, context: Context) -> Program:
         graph = program.graph
         edit = Edit(graph)
-        for node in plain_layers(graph, self.skip, context):
+        for node in plain_layers(graph, self.skip, context, self.name):
             if isinstance(node.op, Conv) and node.op.groups > 1:
                 context.note(node.name, "grouped convolutions have small weights", done=False)
                 continue

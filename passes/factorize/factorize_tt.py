@@ -34,7 +34,7 @@ class FactorizeTt(Pass):
     After:
         %y.core0: tensor<1x16x8x8xf32> = conv(%x, %w.core0)
         %y.core1: tensor<1x16x8x8xf32> = conv(%y.core0, %w.core1) {pads=((1, 1), (1, 1))}
-        %y_1: tensor<1x64x8x8xf32> = conv(%y.core1, %w.core2)
+        %y: tensor<1x64x8x8xf32> = conv(%y.core1, %w.core2)
     """
 
     name: ClassVar[str] = "factorize-tt"
@@ -54,7 +54,7 @@ class FactorizeTt(Pass):
     def run(self, program: Program, context: Context) -> Program:
         graph = program.graph
         edit = Edit(graph)
-        for node in plain_layers(graph, self.skip, context):
+        for node in plain_layers(graph, self.skip, context, self.name):
             train = self._train(graph, node, context)
             if train is None:
                 continue

@@ -6,7 +6,7 @@ from typing import ClassVar
 from codesign.errors import UsageError
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
-from codesign.rewrite.pass_ import Pass
+from codesign.rewrite.pass_ import Need, Pass
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,12 @@ class Layout(Pass):
     """
 
     name: ClassVar[str] = "layout"
+    needs: ClassVar[frozenset[Need]] = frozenset({"target"})
 
     def run(self, program: Program, context: Context) -> Program:
         if program.graph.nodes and not program.placement:
-            raise UsageError("layout chooses for placed kernels; put `place` before it")
+            raise UsageError(
+                "layout chooses for placed kernels, and none are placed: put `place` right before "
+                "it (a pass that changes the graph after `place` undoes it)"
+            )
         return context.need_target(self.name).choose_layouts(program)

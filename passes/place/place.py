@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
-from codesign.rewrite.pass_ import Pass
+from codesign.rewrite.pass_ import Need, Pass
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Place(Pass):
     """
 
     name: ClassVar[str] = "place"
+    needs: ClassVar[frozenset[Need]] = frozenset({"target"})
 
     def run(self, program: Program, context: Context) -> Program:
         return context.need_target(self.name).choose_kernels(program)

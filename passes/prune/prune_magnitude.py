@@ -36,8 +36,8 @@ class PruneMagnitude(Pass):
         const %w: tensor<16x64x1x1xf32> = ...
         %y: tensor<1x16x8x8xf32> = conv(%x, %w)
     After:
-        const %w_1: tensor<16x64x1x1xf32, nm<2, 4>> = ...
-        %y_1: tensor<1x16x8x8xf32> = conv(%x, %w_1)
+        const %w: tensor<16x64x1x1xf32, nm<2, 4>> = ...
+        %y: tensor<1x16x8x8xf32> = conv(%x, %w)
     """
 
     name: ClassVar[str] = "prune-magnitude"
@@ -65,7 +65,7 @@ class PruneMagnitude(Pass):
         graph = program.graph
         layers = [
             node
-            for node in plain_layers(graph, self.skip, context)
+            for node in plain_layers(graph, self.skip, context, self.name)
             if graph.types[node.operands[1]].size >= self.min_elements
         ]
         scores = {n.name: self._scores(_matrix(graph, n)) for n in layers}

@@ -1,6 +1,5 @@
 """Calibrated 8-bit quantization of weights and activations."""
 
-import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,11 +13,13 @@ from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize import scales
+from codesign.passes.quantize.pays import paying
 from codesign.passes.quantize.regions import ANCHORS, Regions, refusal
 from codesign.passes.quantize.retype import rewrite
 from codesign.passes.simplify import codes
 from codesign.rewrite.context import Context, Dataset
-from codesign.rewrite.pass_ import Pass
+from codesign.rewrite.layers import skipped
+from codesign.rewrite.pass_ import Need, Pass
 
 DEAD = 2.0**-24  # of the widest range: what is narrower is rounding noise of the float network
 
@@ -30,7 +31,8 @@ class QuantizeInt8(Pass):
     Layers compute int8 x uint8 -> int32 and requantize by fixed-point multipliers (Jacob et al.,
     2018). Ranges come from calibration data by `method`. Values joined by a concat, a pool or a
     reshape share a scale; a layer whose result goes into a residual add keeps it in 32 bits, and
-    the add rounds once. `skip` names layers (patterns) to leave in float.
+    the add rounds once. `skip` names layers (patterns) to leave in float. What would not get
+    faster on the target, borders included, stays in float, unless `slower` allows it.
 
     Before:
         %y: tensor<1x4x6x6xf32> = conv(%x, %w, %b)
@@ -44,11 +46,13 @@ class QuantizeInt8(Pass):
     """
 
     name: ClassVar[str] = "quantize-int8"
+    needs: ClassVar[frozenset[Need]] = frozenset({"calibration"})
 
     method: Method = "mse"
     percentile: float = 99.99
     per_channel: bool = True
     samples: int = 256
+    slower: bool = False
     skip: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,13 +63,14 @@ class QuantizeInt8(Pass):
 
     def run(self, program: Program, context: Context) -> Program:
         graph = codes.unify(program.graph)
+        left = skipped(graph, self.skip, self.name)
         anchors = []
         for node in graph.nodes:
             if node.kind not in ANCHORS:
                 continue
-            if any(fnmatch.fnmatch(node.name, pattern) for pattern in self.skip):
-                context.note(node.name, "left in float as asked", done=False)
-            elif why := refusal(graph, node):
+            if node.name in left:
+                continue
+            if why := refusal(graph, node):
                 context.note(node.name, why, done=False)
             else:
                 anchors.append(node.name)
@@ -74,7 +79,14 @@ class QuantizeInt8(Pass):
         regions = Regions(graph, frozenset(anchors))
         data = context.need_calibration(self.name)
         encodings = self._encodings(graph, regions, data, context)
-        return program.with_graph(codes.unify(rewrite(graph, regions, encodings, self.per_channel)))
+
+        def write(chosen: Regions) -> Graph:
+            forms = {value: encodings[value] for value in chosen.codes}
+            return codes.unify(rewrite(graph, chosen, forms, self.per_channel))
+
+        if self.slower or context.target is None:
+            return program.with_graph(write(regions))
+        return program.with_graph(paying(regions, write, context, context.target))
 
     def _encodings(
         self, graph: Graph, regions: Regions, data: Dataset, context: Context

@@ -24,6 +24,8 @@ def refusal(graph: Graph, node: Node) -> str:
     """Why layer `node` cannot compute on codes, "" if it can."""
     x, w = (graph.types[v] for v in node.operands[:2])
     constant = all(v in graph.constants for v in node.operands[1:])
+    if w.integer is not None:
+        return f"its weight is already stored as int{w.integer.width}"
     if not (x.dtype == w.dtype == "f32" and w.element is None and constant):
         return "its weight is no plain float constant"
     if not codes.plain_window(graph, node):

@@ -56,7 +56,7 @@ class Canonicalize(Pass):
         %s: tensor<4xf32> = sigmoid(%x)
         %y: tensor<4xf32> = mul(%x, %s)
     After:
-        %y_1: tensor<4xf32> = silu(%x)
+        %y: tensor<4xf32> = silu(%x)
     """
 
     name: ClassVar[str] = "canonicalize"
@@ -86,6 +86,6 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context) -> None:
         value = rule(graph, node, edit)
         if value is not None:
             edit.replace(node.name, value)
-            made = edit.type(value)
-            context.note(node.name, f"{node.kind} became %{value} ({rule.__name__}): {made}")
+            made = f"%{value}" if value in graph.types else f"{edit.kind(value)} {edit.type(value)}"
+            context.note(node.name, f"{node.kind} became {made} ({rule.__name__})")
             return

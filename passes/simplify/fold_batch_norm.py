@@ -27,7 +27,7 @@ class FoldBatchNorm(Pass):
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)
         %y: tensor<1x4x6x6xf32> = batch_norm(%a, %s, %b, %m, %v)
     After:
-        %a_1: tensor<1x4x6x6xf32> = conv(%x, %w_1, %a.bias)
+        %a: tensor<1x4x6x6xf32> = conv(%x, %w, %a.bias)
     """
 
     name: ClassVar[str] = "fold-batch-norm"
@@ -57,7 +57,7 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[
     if before is not None and before.name not in taken:
         _into(edit, graph, before, node, scale, shift)
         taken |= {before.name, node.name}
-        context.note(node.name, f"{node.kind} folded into {before.kind} %{before.name}")
+        context.note(before.name, f"{node.kind} %{node.name} folded into it")
     elif before is None and node.kind == "batch_norm":
         _as_multiply(edit, graph, node, scale, shift)
         context.note(node.name, "became a multiply and an add")
@@ -93,6 +93,8 @@ def _by_channel(graph: Graph, x: str, other: str) -> np.ndarray | None:
         return None
     array = graph.constants[other].array.astype(np.float64)
     axis = kind.rank - 1 if before.kind == "linear" else 1
+    if axis >= kind.rank:
+        return None
     shape = (1,) * (kind.rank - array.ndim) + array.shape
     if len(shape) > kind.rank or any(e != 1 for i, e in enumerate(shape) if i != axis):
         return None
@@ -130,7 +132,9 @@ def _into(
     dtype = weight.dtype
     w = edit.constant((weight * scale.reshape(along)).astype(dtype), layer.operands[1])
     b = edit.constant((bias * scale + shift).astype(dtype), f"{layer.name}.bias")
-    edit.replace(node.name, edit.add(layer.op, layer.inputs[0], w, b, name=layer.name))
+    folded = edit.add(layer.op, layer.inputs[0], w, b, name=layer.name)
+    edit.replace(layer.name, folded)
+    edit.replace(node.name, folded)
 
 
 def _as_multiply(

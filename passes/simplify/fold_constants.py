@@ -25,8 +25,8 @@ class FoldConstants(Pass):
         %a: tensor<f32> = sqrt(%c)
         %y: tensor<2xf32> = mul(%x, %a)
     After:
-        const %a_1: tensor<f32> = f32:2.0
-        %y: tensor<2xf32> = mul(%x, %a_1)
+        const %a: tensor<f32> = f32:2.0
+        %y: tensor<2xf32> = mul(%x, %a)
     """
 
     name: ClassVar[str] = "fold-constants"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from codesign.analysis.positions import position_bounds
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
@@ -159,11 +160,12 @@ def _plan(
                 weights[f"w{len(weights)}"] = argument.reshape(shape)
         steps.append(Step(layer, function, tuple(arguments)))
     names = zip(graph.outputs, graph.output_names, strict=True)
+    bounds = position_bounds(graph)
     return (
         Plan(
             tuple(steps),
             arena,
-            tuple(port(v, v) for v in graph.inputs),
+            tuple(replace(port(v, v), bounds=bounds.get(v)) for v in graph.inputs),
             tuple(port(v, n) for v, n in names),
         ),
         weights,

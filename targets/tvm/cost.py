@@ -1,7 +1,9 @@
-"""An analytic cost of CPU kernels: arithmetic, memory traffic and call overhead (roofline).
+"""An analytic cost of CPU kernels: arithmetic, moved bytes and call overhead, added up.
 
-Williams, Waterman and Patterson, "Roofline", CACM 2009: time is the larger of work over peak
-arithmetic and bytes over bandwidth; a fixed overhead is added for each call.
+The terms are those of the roofline (Williams, Waterman and Patterson, CACM 2009), but one core
+overlaps little of them: on 255 measured layers of residual and depthwise networks, in float32 and
+in 8 bits, their sum is off by 6 to 15 % in the median, and their maximum by 20 to 80 %. The shares
+of peak and the rates at which kernels read and write, epilogue included, come from that fit.
 """
 
 from dataclasses import dataclass
@@ -12,18 +14,17 @@ from codesign.mapping.group import Group
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.storage import physical_bytes
 
+RATE = 12.0  # GB/s of one thread that only moves data
+
 
 @dataclass(frozen=True)
 class Machine:
-    """Rates of the CPU a program will run on. Clock in GHz, bandwidth in GB/s, overhead in ms."""
+    """Rates of the CPU a program will run on. Clock in GHz, overhead of a call in ms."""
 
     threads: int = 1
     ghz: float = 2.5
     fma_units: int = 2
-    bandwidth: float = 12.0
-    cache_bandwidth: float = 40.0
-    cache_bytes: int = 1 << 20
-    overhead_ms: float = 0.001
+    overhead_ms: float = 0.003
 
     def peak_gmacs(self, isa: Isa, bits: int) -> float:
         """Multiply-accumulates a nanosecond for operands of `bits`, all threads."""
@@ -31,8 +32,10 @@ class Machine:
         return self.ghz * self.fma_units * isa.f32_lanes * depth * self.threads
 
 
-def roofline(machine: Machine, isa: Isa, kernel: str, group: Group, efficiency: float) -> LayerCost:
-    """The cost of `group` at `efficiency` of peak, with every operand moved once."""
+def roofline(
+    machine: Machine, isa: Isa, kernel: str, group: Group, efficiency: float, rate: float = RATE
+) -> LayerCost:
+    """The cost of `group` at `efficiency` of peak, with every operand moved once at `rate` GB/s."""
     values = [*group.operands, *group.outputs]
     moved = sum(physical_bytes(group.type(v).without("structure")) for v in values)
     first = group.input_type(0)
@@ -42,18 +45,23 @@ def roofline(machine: Machine, isa: Isa, kernel: str, group: Group, efficiency: 
     arithmetic = macs / (machine.peak_gmacs(isa, bits) * efficiency) + work / (
         machine.peak_gmacs(isa, 32) * 0.5
     )
-    return layer_cost(machine, isa, kernel, group, arithmetic, moved)
+    return layer_cost(machine, isa, kernel, group, arithmetic, moved, rate)
 
 
 def layer_cost(
-    machine: Machine, isa: Isa, kernel: str, group: Group, arithmetic: float, moved: int
+    machine: Machine,
+    isa: Isa,
+    kernel: str,
+    group: Group,
+    arithmetic: float,
+    moved: int,
+    rate: float = RATE,
 ) -> LayerCost:
-    """The cost of `group` that takes `arithmetic` nanoseconds and moves `moved` bytes."""
+    """The cost of `group`: `arithmetic` nanoseconds and `moved` bytes at `rate` GB/s a thread."""
     first = group.input_type(0)
     bits = first.integer.width if first is not None and first.integer else 32
-    rate = machine.cache_bandwidth if moved < machine.cache_bytes else machine.bandwidth
-    memory = moved / rate
-    busy = max(arithmetic, memory) * 1e-6
+    memory = moved / (rate * machine.threads)
+    busy = (arithmetic + memory) * 1e-6
     total = busy + machine.overhead_ms
     bound = (
         "overhead" if machine.overhead_ms > busy else "compute" if arithmetic > memory else "memory"

@@ -10,7 +10,7 @@ from codesign.analysis.estimate import LayerCost
 from codesign.ir.program import Point
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
-from codesign.targets.tvm.cost import Machine, roofline
+from codesign.targets.tvm.cost import RATE, Machine, roofline
 from codesign.targets.tvm.emitted import Emitted
 from codesign.targets.tvm.isa import Isa
 
@@ -20,10 +20,12 @@ Schedule = TypeVar("Schedule")
 class CpuKernel(Kernel):
     """A kernel that becomes a TIR function for one instruction set.
 
-    `efficiency` is the share of peak arithmetic that it reaches on large problems.
+    `efficiency` is the share of peak arithmetic that it reaches on large problems, `rate` the GB/s
+    at which a thread reads its operands and writes its results, epilogue included.
     """
 
     efficiency: ClassVar[float] = 0.8
+    rate: ClassVar[float] = RATE
 
     def __init__(self, isa: Isa, machine: Machine) -> None:
         self.isa = isa
@@ -44,7 +46,7 @@ class CpuKernel(Kernel):
     def cost(self, group: Group, point: Point) -> LayerCost:
         """Roofline of arithmetic and memory traffic."""
         efficiency = self.efficiency / self.padding(group)
-        return roofline(self.machine, self.isa, self.name, group, efficiency)
+        return roofline(self.machine, self.isa, self.name, group, efficiency, self.rate)
 
 
 def padded(extent: int, multiple: int) -> float:

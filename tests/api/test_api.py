@@ -2,17 +2,21 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import codesign as cd
+from codesign.data import load_dataset
 from codesign.errors import DataError, UnknownNameError, UnsupportedModelError, UsageError
 from codesign.interpret.evaluate import evaluate
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
 from codesign.rewrite.pass_ import Pass
+from codesign.runtime.plan import Port, Slot
 from tests.small import small_compiled, small_graph, small_input
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -52,16 +56,20 @@ def test_signature_names_shapes_and_types() -> None:
     assert (out.name, out.shape, out.dtype) == ("out", (1, 16, 8, 8), "float32")
 
 
-def test_threads_can_be_set_and_do_not_change_the_result() -> None:
-    compiled = small_compiled()
-    want = compiled(small_input())
-    compiled.threads = 2
-    try:
-        np.testing.assert_array_equal(compiled(small_input()), want)
-        with pytest.raises(DataError, match="threads is 0"):
-            compiled.threads = 0
-    finally:
-        compiled.threads = 1
+def test_inputs_come_as_a_mapping_too_and_repr_tells_the_signature() -> None:
+    compiled, x = small_compiled(), small_input()
+    np.testing.assert_array_equal(compiled({"x": x}), compiled(x))
+    with pytest.raises(DataError, match="inputs are"):
+        compiled({"y": x})
+    with pytest.raises(DataError, match="a mapping of inputs stands alone"):
+        compiled({"x": x}, x)
+    assert repr(compiled).startswith("<Compiled small for cpu{")
+    assert "(x: float32[1, 3, 8, 8]) -> (out: float32[1, 16, 8, 8])" in repr(compiled)
+
+
+def test_the_package_shows_its_public_names_and_version() -> None:
+    assert set(dir(cd)) - {name for name in dir(cd) if name.startswith("__")} == set(cd.__all__)
+    assert cd.__version__ == metadata.version("codesign")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +88,19 @@ def test_wrong_inputs_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         small_compiled()(*arrays, **named)
+
+
+def test_calibration_may_be_one_array_where_there_is_one_input() -> None:
+    def scored(data: Any) -> list[float]:
+        compiled = cd.compile(small_graph(), calibration=data, passes=[], measure="none")
+        return [row["snr_db"] for row in compiled.report["ledger"]]
+
+    x = small_input(3)
+    assert scored(x) == scored({"x": x}) and min(scored(x)) > 100
+    with pytest.raises(DataError, match=r"calibration is a list; expected an \.npz file or arrays"):
+        scored([1, 2])
+    with pytest.raises(DataError, match="calibration is one array, the model's inputs are a, b"):
+        load_dataset(x, [Port(n, (1,), "float32", Slot(0, (1,), "")) for n in "ab"], "calibration")
 
 
 def test_unknown_pass_option_and_target_are_told_with_the_nearest() -> None:

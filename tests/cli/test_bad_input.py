@@ -107,6 +107,34 @@ def test_data_that_is_no_npz_exits_2(cli: Cli, tmp_path: Path, content: bytes) -
     refused(done, 2, "data.npz is no .npz file")
 
 
+def test_a_single_array_or_a_text_as_input_is_told_what_to_give(
+    cli: Cli, artifact: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", small_input())
+    done = cli("run", artifact, "--input", tmp_path / "x.npy")
+    refused(done, 2, "a single array (.npy)", "numpy.savez(file, NAME=array)")
+    (tmp_path / "x.txt").write_text("1 2 3")
+    done = cli("run", artifact, "--input", tmp_path / "x.txt")
+    refused(done, 2, "but something else", "numpy.savez")
+    assert "allow_pickle" not in done.err
+
+
+def test_a_users_function_that_fails_is_blamed_itself(cli: Cli) -> None:
+    refused(
+        cli("show", "tests.small:broken_model"), 2,
+        "tests.small:broken_model failed: RuntimeError: boom",
+    )  # fmt: skip
+    assert "boom" in cli("show", "tests.small:broken_model", "-v").err
+
+
+def test_remarks_about_the_model_are_told_unless_quiet(cli: Cli) -> None:
+    pytest.importorskip("torch")
+    told = cli("show", "tests.small:training_model")
+    assert told.code == 0 and "warning: Sequential is in training mode" in told.err
+    assert "site-packages" not in told.err and ".py:" not in told.err
+    assert "warning" not in cli("show", "tests.small:training_model", "-q").err
+
+
 def test_a_pickle_inside_an_npz_is_not_loaded(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, x=np.array([{"a": 1}], dtype=object))
@@ -217,3 +245,4 @@ def test_interruption_ends_cleanly(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(codesign.model, "load", interrupt)
     done = cli("show", MODEL)
     assert done.code == 130 and "Traceback" not in done.err
+    assert done.err.strip() == "interrupted; nothing was left half written"

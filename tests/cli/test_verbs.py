@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,11 @@ def test_help_names_every_verb_and_loads_nothing_heavy() -> None:
     assert all(verb in done.stdout for verb in VERBS)
 
 
+def test_version_is_that_of_the_package(cli: Cli) -> None:
+    done = cli("--version")
+    assert (done.code, done.out) == (0, f"codesign {metadata.version('codesign')}\n")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_help(cli: Cli, verb: str) -> None:
     done = cli(verb, "--help")
@@ -57,6 +63,32 @@ def test_compile_writes_an_artifact_and_shows_the_ledger(cli: Cli, tmp_path: Pat
     x = small_input()
     want = evaluate(small_graph(), {"x": x})["out"]
     np.testing.assert_allclose(compiled.run({"x": x})["out"], want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_ledger_tells_on_how_many_samples_it_scored(cli: Cli, tmp_path: Path) -> None:
+    np.savez(tmp_path / "plain.npz", x=small_input(70))
+    plain = cli("compile", MODEL, "--validation", tmp_path / "plain.npz", "-o", tmp_path / "a")
+    assert "SNR: outputs against those of the model as it came" in plain.out
+    assert "the first 64 of 70 validation samples" in plain.out
+    assert "input: the model as it came" in plain.out
+    np.savez(tmp_path / "l.npz", x=small_input(6), labels=np.arange(6))
+    some = cli(
+        "compile", MODEL, "--validation", tmp_path / "l.npz", "-o", tmp_path / "b",
+        "--score-samples", 4, "--json", "--measure", "none",
+    )  # fmt: skip
+    row = some.json["ledger"][-1]
+    assert (row["samples"], row["samples_of"], row["scored_on"]) == (4, 6, "validation")
+    right = evaluate_all(small_input(6))[:4].reshape(4, -1).argmax(axis=1) == np.arange(4)
+    assert row["accuracy"] == right.mean()
+    every = cli(
+        "compile", MODEL, "--calibration", tmp_path / "l.npz", "-o", tmp_path / "b",
+        "--score-samples", 0, "--measure", "none",
+    )  # fmt: skip
+    assert "accuracy: in the interpreter, on all 6 calibration samples" in every.out
+
+
+def evaluate_all(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([evaluate(small_graph(), {"x": row[None]})["out"] for row in x])
 
 
 def test_compile_as_json_is_one_object_with_measured_rows(cli: Cli, tmp_path: Path) -> None:
@@ -157,7 +189,8 @@ def test_bench_gives_percentiles_in_order(cli: Cli, artifact: Path) -> None:
     assert done.code == 0, done.err
     latency = done.json["latency_ms"]
     assert 0 < latency["p10"] <= latency["median"] <= latency["p90"]
-    assert done.json["threads"] == 2 and done.json["runs"] >= 10
+    assert done.json["threads"] == 1 and done.json["runs"] >= 10
+    assert "compiled for 1 thread; compile with --threads 2" in done.err
     assert {"first", "second"} <= {row["name"] for row in done.json["layers"]}
     assert "median" in cli("bench", artifact, "--seconds", 0.05).out
 

@@ -58,6 +58,7 @@ def test_a_variant_is_judged_by_its_saved_artifact(small: Samples, tmp_path: Pat
     assert abs(found.accuracy - accuracy(reference, small.labels)) <= 0.02
     assert found.weight_bytes < 0.4 * 4 * 107530 < found.file_bytes
     assert found.ledger[0]["step"] == "input"
+    assert all(row["samples_of"] == IMAGES and row["samples"] for row in found.ledger)
     assert compare.race([found], rounds=2)[0].latency_ms > 0
 
 

@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from codesign.errors import DataError, InvalidModelError, UnsupportedModelError, UsageError
+from codesign.errors import (
+    CodesignWarning,
+    DataError,
+    InvalidModelError,
+    UnsupportedModelError,
+    UsageError,
+)
 from codesign.frontends.torch import import_torch
 from codesign.interpret.evaluate import evaluate
 from tests.frontends.torch_agreement import Function, agree, kinds
@@ -228,7 +234,9 @@ def dynamic() -> torch.export.ExportedProgram:
 
 def test_free_extents_must_be_bound() -> None:
     program = dynamic()
-    with pytest.raises(UnsupportedModelError, match=r"input 'input' has shape .* not fixed"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"free dimension 0 .* --input-shape input=1,3,9"
+    ):
         import_torch(program)
     graph = import_torch(program, shapes={"input": (5, 3, 9)})
     assert graph.types["input"].shape == (5, 3, 9)
@@ -236,5 +244,14 @@ def test_free_extents_must_be_bound() -> None:
     assert again.types[again.outputs[0]].shape == (3, 4, 7)
     with pytest.raises(DataError, match="shapes given for"):
         import_torch(program, shapes={"x": (5, 3, 9)})
-    with pytest.raises(UnsupportedModelError, match="cannot be traced"):
+    with pytest.raises(UnsupportedModelError, match=r"exported with .*3,9; .* dynamic_shapes"):
         import_torch(program, shapes={"input": (5, 3, 11)})
+    with pytest.raises(UnsupportedModelError, match="cannot become 5,3: it was exported"):
+        import_torch(program, shapes={"input": (5, 3)})
+
+
+def test_a_module_in_training_mode_is_compiled_as_eval_with_a_warning() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))
+    with pytest.warns(CodesignWarning, match=r"Sequential is in training mode.*\.eval\(\)"):
+        graph = import_torch(module, (torch.randn(1, 3),))
+    assert module.training and [node.kind for node in graph.nodes] == ["linear"]

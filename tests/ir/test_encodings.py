@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from codesign.errors import VerificationError
 from codesign.ir import encoding as enc
 from codesign.ir.const import Const
+from codesign.ir.dtype import DType
 from codesign.ir.encodings import (
     ENCODINGS,
     NM,
@@ -28,6 +29,7 @@ from codesign.ir.encodings import (
 )
 from codesign.ir.encodings.sparse import largest, most
 from codesign.ir.packing import pack, packed_size, unpack
+from codesign.ir.types import TensorType
 from tests.ir.encodings_strategies import SHAPES, encodings
 
 FLOATS = st.floats(-1e4, 1e4, width=32)
@@ -366,6 +368,12 @@ def test_quantized_trains_and_patterns_of_them() -> None:
 def test_what_is_refused(nest: enc.Encodings) -> None:
     with pytest.raises(VerificationError):
         enc.check(nest, (4, 8))
+
+
+def test_only_a_layout_fits_what_is_no_float() -> None:
+    TensorType((2, 3), DType.BOOL, (Tiled(1, 16),)).check()
+    with pytest.raises(VerificationError, match="only float tensors are encoded, not bool"):
+        TensorType((2, 3), DType.BOOL, (Int(),)).check()
 
 
 def test_nan_is_refused() -> None:

@@ -11,6 +11,7 @@ from codesign.ir.ops.convolution import Conv, ConvTranspose
 from codesign.ir.ops.elementwise import Add, Div, Mul, Sub
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.norm import BatchNorm
+from codesign.ir.ops.reduce import ReduceMean
 from codesign.rewrite.context import Context
 from tests.passes.harness import apply, kinds, lines, same
 
@@ -45,7 +46,7 @@ def test_into_every_kind_of_layer(kind: str) -> None:
     x = b.input("x", (2, 4) if kind == "linear" else (2, 4, 5, 5))
     before = b.graph(norm(b, layer(b, kind, x)), output_names=["out"])
     after = apply(before, "fold-batch-norm")
-    assert len(after.nodes) == 1 and after.nodes[0].name == "a_1"
+    assert len(after.nodes) == 1 and after.nodes[0].name == "a"
     same(before, after)
 
 
@@ -124,5 +125,12 @@ def test_a_norm_of_variance_near_zero_stays_finite() -> None:
     names = [b.constant(np.full(6, v, np.float32), "p") for v in (1.0, 0.0, 0.5, 0.0)]
     before = b.graph(b.op(BatchNorm(), a, *names), output_names=["out"])
     after = apply(before, "fold-batch-norm")
-    assert lines(after) == ["a_1=conv(x, w_1, a.bias)"]
+    assert lines(after) == ["a=conv(x, w, a.bias)"]
     same(before, after)
+
+
+def test_arithmetic_on_vectors_has_no_channels() -> None:
+    b = Builder()
+    mean = b.op(ReduceMean((1,), False), b.input("x", (3, 16)))
+    before = b.graph(b.op(Add(), mean, b.constant(np.ones(1, np.float32))))
+    assert apply(before, "fold-batch-norm") == before

@@ -49,7 +49,7 @@ def test_what_would_swell_the_artifact_stays_computed_and_is_noted() -> None:
     after = apply(before, "fold-constants{max_elements=1000}", context)
     assert after == before
     assert [(n.layer, n.done) for n in context.notes] == [("wide", False)]
-    assert lines(apply(before, "fold-constants")) == ["y=add(x, wide_1)"]
+    assert lines(apply(before, "fold-constants")) == ["y=add(x, wide)"]
 
 
 def test_options() -> None:

@@ -66,7 +66,7 @@ def test_again_gives_the_same() -> None:
 
 
 def test_needs_kernels_and_a_target() -> None:
-    with pytest.raises(UsageError, match="put `place` before it"):
+    with pytest.raises(UsageError, match="put `place` right before it"):
         run_pass(Program(network()), Layout(), Context(target=TARGET))
     placed = run_pass(Program(network()), Place(), Context(target=TARGET))
     with pytest.raises(UsageError, match="--target"):

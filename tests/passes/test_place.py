@@ -35,7 +35,7 @@ def test_what_is_element_wise_goes_with_its_producer() -> None:
 def test_placing_again_after_a_change_takes_other_kernels() -> None:
     context = calibrated(residual(), target=TARGET)
     program = run_pass(Program(residual()), Place(), context)
-    quantized = Program(apply(program.graph, "quantize-int8", context))
+    quantized = Program(apply(program.graph, "quantize-int8{slower=true}", context))
     assert [a.kernel for a in run_pass(quantized, Place(), context).placement] == [
         "elementwise", "conv-int8",
     ]  # fmt: skip

@@ -103,7 +103,7 @@ def test_what_is_left_dense_is_noted() -> None:
     after = apply(before, "prune-magnitude{sparsity=0.01,skip=c*}", context)
     assert after == before
     notes = {note.layer: note for note in context.notes}
-    assert "as asked" in notes["conv"].text and "would not be smaller" in notes["fc"].text
+    assert notes.keys() == {"fc"} and "would not be smaller" in notes["fc"].text
     assert not any(note.done for note in context.notes)
     assert apply(before, "prune-magnitude{min_elements=100000}") == before
 
@@ -116,7 +116,18 @@ def test_weights_that_are_no_plain_constants_stay() -> None:
     before = b.graph(b.op(Linear(), x, given), b.op(Linear(), x, coded), b.op(MatMul(), x, product))
     context = Context()
     assert apply(before, "prune-magnitude", context) == before
-    assert [note.text for note in context.notes] == ["its weight is no plain constant"] * 2
+    assert [note.text for note in context.notes] == [
+        "its weight is no constant",
+        "already stored as int8; put prune-magnitude before quantize-int8",
+    ]
+
+
+def test_what_is_pruned_already_stays_and_says_so() -> None:
+    context = Context()
+    pruned = apply(network(), "prune-magnitude{pattern=2:4}")
+    assert apply(pruned, "prune-magnitude{sparsity=0.7}", context) == pruned
+    assert all("already stored as nm<2, 4>; put" in note.text for note in context.notes)
+    assert len(context.notes) == 2
 
 
 def test_a_weight_of_zeros_and_a_shared_weight() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.analysis.ranges import Method, clipping, observe
-from codesign.errors import DataError, UsageError
+from codesign.errors import DataError, UnknownNameError, UsageError
 from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
 from codesign.ir.builder import Builder
@@ -19,12 +19,16 @@ from codesign.ir.ops.pool import MaxPool
 from codesign.ir.ops.reduce import ReduceMean
 from codesign.ir.ops.resize import Resize
 from codesign.ir.ops.shape import Flatten
+from codesign.passes.quantize.pays import components, predicted_ms
+from codesign.passes.quantize.regions import Regions
 from codesign.passes.quantize.scales import activation, weight
 from codesign.rewrite.context import Context, Dataset
+from codesign.targets.tvm.target import Cpu
 from tests.passes.harness import apply, calibrated, kinds, snr_db
 from tests.strategies import inputs_of
 
 PADS = ((1, 1), (1, 1))
+VNNI = Cpu("avx512-vnni")
 
 
 class Net(Builder):
@@ -169,7 +173,65 @@ def test_skipped_layers_stay_in_float() -> None:
     floats = [after.types[n.operands[1]].element is None for n in after.nodes if n.kind == "conv"]
     assert floats == [True, True]
     assert after.types[after.by_name["fc"].operands[1]].element is not None
-    assert [n.layer for n in context.notes if not n.done] == ["c1", "c2"]
+    assert context.notes == []
+
+
+def test_a_pattern_that_names_no_layer_is_refused() -> None:
+    for pattern in ("f", "r1"):
+        with pytest.raises(UnknownNameError, match="skip of quantize-int8"):
+            apply(residual(), f"quantize-int8{{skip=[c1, {pattern}]}}", calibrated(residual()))
+    with pytest.raises(UnknownNameError, match="did you mean fc"):
+        apply(residual(), "quantize-int8{skip=fc1}", calibrated(residual()))
+
+
+def wide(b: Builder, x: str, name: str) -> str:
+    """Two convolutions of 64 channels on 32x32 pixels."""
+    for i in range(2):
+        w = np.random.default_rng(i).standard_normal((64, 64, 3, 3)).astype(np.float32) / 24
+        x = b.op(Conv(pads=PADS), x, b.constant(w, "w"), name=f"{name}.{i}")
+        x = b.op(Relu(), x, name=f"{name}.relu{i}")
+    return x
+
+
+def narrow(b: Builder, x: str, name: str) -> str:
+    """A convolution of one channel: hardly any work next to what encoding its input takes."""
+    w = b.constant(np.full((1, 1, 1, 1), 0.5, np.float32), "w")
+    return b.op(Conv(), x, w, name=name)
+
+
+def test_what_would_be_slower_on_the_target_stays_in_float() -> None:
+    b = Builder()
+    before = b.graph(narrow(b, b.input("x", (1, 1, 32, 32)), "thin"), output_names=["out"])
+    context = calibrated(before, target=VNNI)
+    assert apply(before, "quantize-int8", context) == before
+    ((layer, text, done),) = [(n.layer, n.text, n.done) for n in context.notes]
+    assert (layer, done) == ("thin", False) and "ms would be" in text
+    forced = apply(before, "quantize-int8{slower=true}", context)
+    assert kinds(forced) == ["encode", "conv"] and context.notes == []
+
+
+def test_only_the_regions_that_pay_are_in_codes() -> None:
+    b = Builder()
+    y = wide(b, b.input("x", (1, 64, 32, 32)), "wide")
+    z = narrow(b, b.input("t", (1, 1, 32, 32)), "thin")
+    before = b.graph(y, z, output_names=["y", "z"])
+    context = calibrated(before, target=VNNI)
+    after = apply(before, "quantize-int8", context)
+    coded = {n.name for n in after.walk("conv") if after.types[n.operands[1]].integer is not None}
+    assert coded == {"wide.0", "wide.1"}
+    assert [n.layer for n in context.notes] == ["thin"]
+    assert predicted_ms(VNNI, after) < predicted_ms(VNNI, before)  # type: ignore[operator]
+    everything = apply(before, "quantize-int8{slower=true}", context)
+    assert predicted_ms(VNNI, after) < predicted_ms(VNNI, everything)  # type: ignore[operator]
+
+
+def test_regions_are_what_hands_codes_to_each_other() -> None:
+    b = Net()
+    y = b.op(Sigmoid(), b.op(Sigmoid(), b.conv(b.x, 4, "c1")))
+    z = b.op(Relu(), b.conv(y, 4, "c2"))
+    before = b.graph(b.conv(z, 4, "c3"), b.conv(b.x, 4, "c4"))
+    parts = components(Regions(before, frozenset({"c1", "c2", "c3", "c4"})))
+    assert sorted(map(sorted, parts)) == [["c1", "c4"], ["c2", "c3"]]
 
 
 def test_pruned_weights_stay_sparse() -> None:

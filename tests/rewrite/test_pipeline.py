@@ -8,7 +8,7 @@ import pytest
 
 from codesign.analysis.counts import stored_bytes
 from codesign.analysis.entropy import entropy_bytes
-from codesign.errors import RefusedError, VerificationError
+from codesign.errors import PassError, RefusedError, VerificationError
 from codesign.ir.const import Const
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
@@ -64,6 +64,31 @@ class Break(Pass):
 
     def run(self, program: Program, context: Context) -> Program:
         return program.with_graph(replace(program.graph, outputs=("nothing",)))
+
+
+@dataclass(frozen=True)
+class Boom(Pass):
+    """Divide by zero, or return no program."""
+
+    name: ClassVar[str] = "boom"
+    zero: bool = True
+
+    def run(self, program: Program, context: Context) -> Program:
+        return 1 // 0 if self.zero else None  # type: ignore[return-value]
+
+
+def test_a_fault_of_a_pass_names_the_pass() -> None:
+    with pytest.raises(PassError, match="pass 'boom' failed: ZeroDivisionError") as caught:
+        run_pipeline(Program(small_graph()), [Boom()], Context())
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    with pytest.raises(PassError, match="pass 'boom' returned NoneType, expected a Program"):
+        run_pipeline(Program(small_graph()), [Boom(zero=False)], Context())
+
+
+def test_a_pass_that_changed_nothing_says_so_unless_it_tidies() -> None:
+    steps = [DeadCode(), Scale(1.0), Scale(2.0)]
+    _, ledger = run_pipeline(Program(small_graph()), steps, Context(), tidying=["dead-code"])
+    assert [row.remark for row in ledger.rows] == ["", "", "changed nothing", ""]
 
 
 @dataclass(frozen=True)

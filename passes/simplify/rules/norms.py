@@ -67,7 +67,9 @@ def _absorbed(graph: Graph, node: Node, edit: Edit, wanted: Constant, role: int)
             continue
         vector = edit.constant(array.reshape(shape), other)
         inputs = [vector if i == role else v for i, v in enumerate(given)]
-        return edit.add(norm.op, *inputs, name=node.name)
+        made = edit.add(norm.op, *inputs, name=x)
+        edit.replace(x, made)  # nothing else reads it: the norm keeps its name
+        return made
     return None
 
 
@@ -94,5 +96,7 @@ def linear_bias(graph: Graph, node: Node, edit: Edit) -> str | None:
         if biased or array is None or array.size != width or array.shape[-1:] != (width,):
             continue
         bias = edit.constant(array.reshape(width), other)
-        return edit.add(layer.op, *layer.operands[:2], bias, name=node.name)
+        made = edit.add(layer.op, *layer.operands[:2], bias, name=x)
+        edit.replace(x, made)  # nothing else reads it: the layer keeps its name
+        return made
     return None

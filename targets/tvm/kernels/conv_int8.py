@@ -18,7 +18,7 @@ from codesign.targets.tvm.kernels import int8_tile as tile
 from codesign.targets.tvm.kernels.int8_layout import Plane
 from codesign.targets.tvm.kernels.int8_tile import Point
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
-from codesign.targets.tvm.tir import Function, PrimFunc
+from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc
 
 __all__ = ["Point", "default", "emit", "pack_weight", "space"]
 
@@ -49,6 +49,8 @@ def emit(
     """
     p = _flat(shape)
     r = tile.reduction(p, isa)
+    if p != layout.plane(shape, "conv_int8"):
+        epilogue = _by_pixels(epilogue, shape.out_spatial[-1])
     f = Function(name)
     source = layout.argument(f, "x", layout.activation(p.n, p.ic, shape.spatial), "uint8")
     weight = engine.declare(f, r, isa, point)
@@ -65,3 +67,18 @@ def _flat(shape: ConvShape) -> Plane:
     require(shape.groups == 1, "conv_int8", shape, "one group")
     p = layout.plane(shape, "conv_int8")
     return replace(p, h=1, w=p.h * p.w, oh=1, ow=p.h * p.w) if p.pointwise else p
+
+
+def _by_pixels(epilogue: Epilogue, width: int) -> Epilogue:
+    """`epilogue` for one long row of pixels, of which `width` are a row of the result.
+
+    Operands that follow rows and columns alike lie as the long row does, and need no division.
+    """
+    if all(o.varies[2:4] in ((), (0, 0), (1, 1)) for o in epilogue.operands):
+        return epilogue
+
+    def apply(acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...]) -> Expr:
+        n, tile, _, pixel, channel = index
+        return epilogue.apply(acc, (n, tile, pixel // width, pixel % width, channel), buffers)
+
+    return replace(epilogue, apply=apply, interleaved=None)

@@ -1,5 +1,6 @@
 """Float convolutions: direct, pointwise, stem, depthwise, and the generic one."""
 
+from math import prod
 from types import ModuleType
 from typing import ClassVar
 
@@ -79,13 +80,14 @@ class ConvKernel(CpuKernel):
     def refuse(self, group: Group) -> Refusal | None:
         refusal = refuse_float(group)
         if refusal is None and not self.module.accepts(self.shape(group)):
-            return Refusal(f"{self.name} takes a {self.demand()}", f"this is {self.shape(group)}")
+            return Refusal(f"{self.name} {self.demand()}", f"this is {self.shape(group)}")
         return refusal
 
     def demand(self) -> str:
         """What `accepts` of the module asks for, in words."""
-        return " ".join(
-            (self.module.accepts.__doc__ or "").removeprefix("Whether the shape is a ").split()
+        words = " ".join((self.module.accepts.__doc__ or "").split()).rstrip(".")
+        return words.replace("Whether the shape is", "takes").replace(
+            "Whether the shape", "takes what"
         )
 
     def layouts(self, group: Group) -> Layouts | None:
@@ -124,6 +126,8 @@ class ConvPointwise(ConvKernel):
 
     name: ClassVar[str] = "conv-pointwise"
     module: ClassVar[ModuleType] = conv_pointwise
+    efficiency: ClassVar[float] = 0.68
+    rate: ClassVar[float] = 70.0
 
 
 class ConvDirect(ConvKernel):
@@ -132,10 +136,12 @@ class ConvDirect(ConvKernel):
     name: ClassVar[str] = "conv-direct"
     module: ClassVar[ModuleType] = conv_direct
     efficiency: ClassVar[float] = 0.75
+    rate: ClassVar[float] = 50.0
 
     def padding(self, group: Group) -> float:
         shape = self.shape(group)
-        return padded(shape.ic, shape.block) * padded(shape.oc, shape.block)
+        single = prod(shape.kernel) == 1  # no window hides the loads: `conv-pointwise` is for that
+        return padded(shape.ic, shape.block) * padded(shape.oc, shape.block) * (1 + 0.4 * single)
 
 
 class ConvDepthwise(ConvKernel):
@@ -143,7 +149,8 @@ class ConvDepthwise(ConvKernel):
 
     name: ClassVar[str] = "conv-depthwise"
     module: ClassVar[ModuleType] = conv_depthwise
-    efficiency: ClassVar[float] = 0.4
+    efficiency: ClassVar[float] = 1.0
+    rate: ClassVar[float] = 27.0
 
 
 class ConvStem(ConvKernel):
@@ -152,7 +159,12 @@ class ConvStem(ConvKernel):
     name: ClassVar[str] = "conv-stem"
     module: ClassVar[ModuleType] = conv_stem
     plain_input: ClassVar[bool] = True
-    efficiency: ClassVar[float] = 0.6
+    efficiency: ClassVar[float] = 0.8
+    rate: ClassVar[float] = 16.0
+
+    def padding(self, group: Group) -> float:
+        """Weights of many channels outgrow the registers' reach."""
+        return 1.0 if self.shape(group).ic <= 4 else 2.5
 
 
 class ConvUpsample(ConvKernel):
@@ -161,7 +173,8 @@ class ConvUpsample(ConvKernel):
     name: ClassVar[str] = "conv-upsample"
     anchors: ClassVar[frozenset[str]] = frozenset({"conv_transpose"})
     module: ClassVar[ModuleType] = conv_upsample
-    efficiency: ClassVar[float] = 0.6
+    efficiency: ClassVar[float] = 0.68
+    rate: ClassVar[float] = 70.0
 
     def padding(self, group: Group) -> float:
         shape = self.shape(group)

@@ -11,6 +11,7 @@ from codesign.mapping.group import Group
 from codesign.mapping.kernel import Layouts
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import Chain, refuse_chain
+from codesign.targets.tvm.cost import roofline
 from codesign.targets.tvm.emitted import Emitted
 from codesign.targets.tvm.kernel import CpuKernel
 from codesign.targets.tvm.kernels import elementwise, relayout
@@ -31,6 +32,12 @@ class Elementwise(CpuKernel):
 
     def layouts(self, group: Group) -> Layouts | None:
         return None
+
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        """As any kernel's; rounding to codes is slow."""
+        rounds = any(node.kind == "encode" for node in group.nodes)
+        rate = 4.2 if rounds else self.rate
+        return roofline(self.machine, self.isa, self.name, group, self.efficiency, rate)
 
     def emit(self, group: Group, point: Point) -> Emitted:
         chain = Chain(group)

@@ -46,7 +46,8 @@ class LinearInt8(CpuKernel):
 
     name: ClassVar[str] = "linear-int8"
     anchors: ClassVar[frozenset[str]] = frozenset({"linear"})
-    efficiency: ClassVar[float] = 0.6
+    efficiency: ClassVar[float] = 0.8
+    rate: ClassVar[float] = 10.5
 
     def refuse(self, group: Group) -> Refusal | None:
         return refuse_integer(group) or refuse_chain(group)
@@ -105,6 +106,7 @@ class MaxPoolInt8(CpuKernel):
 
     name: ClassVar[str] = "max-pool-int8"
     anchors: ClassVar[frozenset[str]] = frozenset({"max_pool"})
+    rate: ClassVar[float] = 9.5
 
     def refuse(self, group: Group) -> Refusal | None:
         x, y = group.input_type(0), group.output_type
@@ -144,6 +146,7 @@ class MeanInt8(CpuKernel):
 
     name: ClassVar[str] = "mean-int8"
     anchors: ClassVar[frozenset[str]] = frozenset({"avg_pool", "reduce_mean"})
+    rate: ClassVar[float] = 6.0
 
     def refuse(self, group: Group) -> Refusal | None:
         x, y = group.input_type(0), group.output_type

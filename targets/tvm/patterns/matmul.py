@@ -34,6 +34,7 @@ class MatMulKernel(CpuKernel):
     name: ClassVar[str] = "matmul"
     anchors: ClassVar[frozenset[str]] = frozenset({"matmul", "linear"})
     efficiency: ClassVar[float] = 0.75
+    rate: ClassVar[float] = 10.5
 
     def refuse(self, group: Group) -> Refusal | None:
         if group.anchor.kind == "linear" and group.constant(1) is None:

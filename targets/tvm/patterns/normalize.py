@@ -71,7 +71,7 @@ class RowKernel(CpuKernel):
 
     def cost(self, group: Group, point: Point) -> LayerCost:
         """Several passes over every element, each as dear as one element-wise op."""
-        return roofline(self.machine, self.isa, self.name, group, self.efficiency)
+        return roofline(self.machine, self.isa, self.name, group, self.efficiency, self.rate)
 
 
 def _operand(chain: Chain, value: str | None, axis: int | None) -> Value | None:

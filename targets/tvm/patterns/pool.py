@@ -153,6 +153,7 @@ class ReducePixels(ReduceAxes):
     """A reduction over all pixels of a blocked tensor: a global pool."""
 
     name: ClassVar[str] = "reduce-pixels"
+    rate: ClassVar[float] = 8.5
 
     def refuse(self, group: Group) -> Refusal | None:
         op, kind = group.anchor.op, group.input_type(0)

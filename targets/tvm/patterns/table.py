@@ -11,6 +11,7 @@ from codesign.targets.tvm.patterns.conv import (
     ConvUpsample,
 )
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
+from codesign.targets.tvm.patterns.conv_winograd import ConvWinograd
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Nothing, Relayout, View
 from codesign.targets.tvm.patterns.fallback import Fallback
 from codesign.targets.tvm.patterns.indexed import Indexed
@@ -28,6 +29,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     ConvDepthwise,
     ConvStem,
     ConvDirect,
+    ConvWinograd,
     ConvUpsample,
     ConvGeneric,
     DepthwiseInt8,

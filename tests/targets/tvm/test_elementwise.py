@@ -155,3 +155,19 @@ def test_blocked_chains_with_operands_of_every_kind(channels: int) -> None:
     inverse = net.op(Reciprocal(), net.op(Clip(0.5, 2.0), quotient))
     net.returns(net.op(conv, inverse, net.weight(16, channels, 1, 1)))
     net.check()
+
+
+@pytest.mark.parametrize("channels", [16, 24])
+def test_comparisons_of_blocked_values(channels: int) -> None:
+    """A bool between convolutions lies in blocks as its operands do, alone or fused away."""
+    net = Net()
+    conv = Conv((1, 1), ((0, 0), (0, 0)))
+    x = net.op(conv, net.normal(2, 16, 5, 7), net.weight(channels, 16, 1, 1))
+    above = net.op(make("greater"), x, net.weight(1))
+    chosen = net.op(Where(), above, x, net.weight(7))
+    other = net.op(Where(), net.op(Not(), above), net.weight(channels, 1, 1), x)
+    for value in (chosen, other):
+        net.returns(net.op(conv, value, net.weight(16, channels, 1, 1)))
+    net.returns(above)
+    program = net.check()
+    assert program.graph.types[above].layout is not None

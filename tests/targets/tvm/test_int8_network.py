@@ -86,9 +86,7 @@ def test_a_network_of_everything(isa: str) -> None:
     for got, want in pairs:
         np.testing.assert_array_equal(got, want)
     used = {assignment.kernel for assignment in program.placement}
-    assert used >= {
-        "stem-int8", "conv-int8", "depthwise-int8", "max-pool-int8", "mean-int8", "move",
-    }  # fmt: skip
+    assert used >= {"conv-int8", "depthwise-int8", "max-pool-int8", "mean-int8", "move"}
 
 
 def as_signed(graph: Graph) -> Graph:
@@ -108,6 +106,26 @@ def test_signed_codes_of_other_tools_are_recoded() -> None:
     for spec in ("canonicalize", "quantize-int8"):
         recoded = apply(as_signed(graph), spec, calibrated(source))
         assert recoded == apply(graph, spec, calibrated(source))
+
+
+@pytest.mark.parametrize("size", [(4, 7), (5, 1), (1, 5)])
+@pytest.mark.parametrize("other", [(4, 1), (1, 7), (4, 7), (1, 1)])
+def test_constants_by_row_or_column_behind_a_pointwise_layer(
+    size: tuple[int, int], other: tuple[int, int]
+) -> None:
+    """Pointwise kernels see one long row of pixels; what is fused behind them sees an image."""
+    b, random = Builder("net"), np.random.default_rng(0)
+    x = b.input("x", (2, 8, *size))
+    w = b.constant(random.standard_normal((16, 8, 1, 1)).astype(np.float32), "w")
+    shape = tuple(1 if a == 1 else s for a, s in zip(other, size, strict=True))
+    scale = random.uniform(0.5, 2, (1, 16, *shape)).astype(np.float32)
+    y = b.op(Conv((1, 1), ((0, 0),) * 2), x, w)
+    graph = b.graph(b.op(Mul(), y, b.constant(scale, "c")))
+    quantized = apply(graph, "quantize-int8", calibrated(graph))
+    program, pairs = outputs(quantized, Cpu(ISAS[-1]))
+    assert "conv-int8" in [a.kernel for a in program.placement]
+    for got, want in pairs:
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
 SIMPLIFY = ("fold-batch-norm", "canonicalize", "fold-constants")
