@@ -1,5 +1,6 @@
 """A target that knows what was tuned for it on this device."""
 
+import warnings
 from pathlib import Path
 
 from codesign.errors import StoreError, UsageError
@@ -13,8 +14,8 @@ from codesign.tune.store import Store
 def informed(target: Target, records: str | Path | None = None) -> Target:
     """`target`, choosing schedules by the tuning database `records`.
 
-    Without `records` the user's own database is used if there is one and it can be read: compiling
-    goes on without it otherwise. UsageError or StoreError for `records` that cannot be read.
+    Without `records` the user's own database is used if there is one; if that cannot be read, a
+    warning says so and compiling goes on. UsageError or StoreError for `records` that cannot.
     """
     path = default_path() if records is None else Path(records)
     if not path.exists():
@@ -24,8 +25,9 @@ def informed(target: Target, records: str | Path | None = None) -> Target:
     try:
         with Store(path, write=False) as store:
             found = StoredRecords(store, target, device())
-    except StoreError:
+    except StoreError as error:
         if records is None:
+            warnings.warn(f"compiling without tuning records: {error}", stacklevel=2)
             return target
         raise
     return target.informed(found) if found else target

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from codesign.errors import StoreError, UsageError
 from codesign.mapping.group import Group
 from codesign.mapping.workload import signature
 from codesign.runtime.host import device
@@ -78,3 +79,19 @@ def test_what_was_measured_of_something_else_is_not_used(tmp_path: Path, stale: 
         journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40))
     work = signature(Group(task().graph, tuple(task().graph.by_name[n] for n in task().nodes)))
     assert informed(TARGET, path).records.best(work) is None
+
+
+def test_records_that_are_damaged_stop_nobody_who_did_not_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.db"
+    path.write_text("no database")
+    with pytest.raises(StoreError, match=r"t\.db"):
+        informed(TARGET, path)
+    monkeypatch.setenv("CODESIGN_RECORDS", str(path))
+    with pytest.warns(UserWarning, match="without tuning records"):
+        assert informed(TARGET) is TARGET
+    monkeypatch.setenv("CODESIGN_RECORDS", str(tmp_path / "none.db"))
+    assert informed(TARGET) is TARGET
+    with pytest.raises(UsageError, match="are not there"):
+        informed(TARGET, tmp_path / "none.db")
