@@ -99,8 +99,14 @@ def show_layer(layer: Layer) -> None:
     line("work", f"{count(layer['macs'])} MACs")
     for level, moved in layer["traffic_bytes"].items():
         line("traffic", f"{level} {size(moved)}")
+    refused = 0
     for kernel, other in layer["alternatives"].items():
-        line("instead", f"{kernel}: {alternative(other)}")
+        if "refusal" in other and not settings.verbose:
+            refused += 1
+        else:
+            line("instead", f"{kernel}: {alternative(other)}")
+    if refused:
+        line("instead", f"{refused} other kernels do not take it (-v tells why)")
     for note in layer["notes"]:
         line("note", f"{note['pass']}: {'' if note['done'] else 'not done: '}{note['text']}")
 

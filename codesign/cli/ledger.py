@@ -29,6 +29,7 @@ def show_ledger(rows: Sequence[Row], title: str = "Ledger") -> None:
             ("s", lambda r: f"{r['seconds']:.2f}" if r["step"] != "input" else ""),
         ),
         rows,
+        spare=("entropy", "bit ops", "s", "MACs", "parameters"),
     )
     for line in legend(rows):
         console().print(line, markup=False)
@@ -42,8 +43,8 @@ def legend(rows: Sequence[Row]) -> Iterator[str]:
     """What the columns that are there were taken from."""
     if any(row["measured_ms"] is not None for row in rows):
         yield (
-            "measured ms: the program as it was after that pass, with kernels and layouts chosen "
-            "for it; input: the model as it came"
+            "measured ms: the program after that pass, with kernels and layouts chosen for it; "
+            "input: the model as it came"
         )
     scored = next((row for row in rows if row["samples"]), None)
     if scored is None:

@@ -1,32 +1,72 @@
 """Tables for the terminal."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from codesign.cli.output import console
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 Cell = Callable[[Any], str]
+Column = tuple[str, Cell]
 
 
 def show_table(
-    title: str, columns: Sequence[tuple[str, Cell]], rows: Sequence[Any], left: int = 1
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[Any],
+    left: int = 1,
+    spare: Sequence[str] = (),
 ) -> None:
     """A table of `rows`, a column for each (heading, cell); columns without any entry are left out.
 
-    The first `left` columns are aligned to the left, the others to the right.
+    The first `left` columns are aligned to the left, the others to the right. Where the terminal is
+    too narrow, headings are stacked, then the columns named in `spare` go, the first of them first.
+    The first column never wraps.
     """
+    columns = [c for i, c in enumerate(columns) if i == 0 or any(c[1](row) for row in rows)]
+    out = console()
+    for shown, stacked in _choices(columns, spare):
+        table = _table(title, shown, rows, left, stacked)
+        if table.__rich_measure__(out, out.options.update(width=10_000)).maximum <= out.width:
+            break
+    out.print(table)
+
+
+def _choices(columns: list[Column], spare: Sequence[str]) -> Iterator[tuple[list[Column], bool]]:
+    """Ever narrower choices of columns, and whether their headings are stacked."""
+    yield columns, False
+    yield columns, True
+    for heading in spare:
+        columns = [column for column in columns if column[0] != heading]
+        yield columns, True
+
+
+def _table(
+    title: str, columns: Sequence[Column], rows: Sequence[Any], left: int, stacked: bool
+) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    kept: list[Cell] = []
-    for i, (heading, cell) in enumerate(columns):
-        if any(cell(row) for row in rows) or i == 0:
-            table.add_column(heading, justify="left" if i < left else "right", overflow="fold")
-            kept.append(cell)
+    between = (0, 0, 0, 1) if stacked else (0, 1)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=between,
+    )
+    for i, (heading, _) in enumerate(columns):
+        table.add_column(
+            heading.replace(" ", "\n") if stacked else heading,
+            justify="left" if i < left else "right",
+            overflow="fold",
+            no_wrap=i == 0,
+        )
     for row in rows:
-        table.add_row(*(_escaped(cell(row)) for cell in kept))
-    console().print(table)
+        table.add_row(*(_escaped(cell(row)) for _, cell in columns))
+    return table
 
 
 def _escaped(text: str) -> str:

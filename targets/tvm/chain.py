@@ -13,7 +13,7 @@ from codesign.mapping.group import Group
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.emitted import Argument
 from codesign.targets.tvm.epilogue import Epilogue, Operand
-from codesign.targets.tvm.scalar import SCALAR, UNSAFE, dtype_of, lowered
+from codesign.targets.tvm.scalar import MOST_NESTING, NESTING, SCALAR, UNSAFE, dtype_of, lowered
 from codesign.targets.tvm.storage import aligned, physical_dtype, physical_shape, tile_constant
 from codesign.targets.tvm.tir import load
 
@@ -229,7 +229,11 @@ def refuse_chain(group: Group, with_anchor: bool = False) -> Refusal | None:
     out = group.output_type
     if out.shape != group.anchor_type.shape:
         return Refusal("a fused chain keeps the anchor's shape", f"it ends in {out}")
-    for node in group.nodes if with_anchor else group.chain:
+    nodes = group.nodes if with_anchor else group.chain
+    if sum(NESTING.get(node.kind, 0) for node in nodes) > MOST_NESTING:
+        kinds = ", ".join(node.kind for node in nodes if node.kind in NESTING)
+        return Refusal("a chain compiles in seconds", f"{kinds} nest too deeply")
+    for node in nodes:
         if node.kind not in SCALAR:
             return Refusal("fused ops have a scalar form", f"{node.kind} has none")
         for value in node.operands:

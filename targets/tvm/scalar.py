@@ -355,6 +355,15 @@ UNSAFE = frozenset(
     ]
 )
 
+# How deeply the forms above nest named values. LLVM's code is generated in a time exponential in
+# the sum over a chain: a second or two at 4, ten and more at 6.
+NESTING = {
+    **dict.fromkeys(("celu", "elu", "exp", "selu"), 1),
+    **dict.fromkeys(("erf", "gelu", "log", "mish", "sigmoid", "silu", "tanh"), 2),
+    "softplus": 3,
+}
+MOST_NESTING = 3
+
 
 def _xnor(x: list[Expr]) -> Expr:
     return tirx.Not(_xor(x[0], x[1]))

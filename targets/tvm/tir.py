@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
+from tvm.ir.expr import Call
+from tvm_ffi import VisitInterrupt, structural_walk
 
 Expr = Any  # tvm.tirx.PrimExpr
 Buffer = Any  # tvm.tirx.Buffer
@@ -68,7 +70,8 @@ class Function:
     def vectorized(self, extent: int, name: str = "lane") -> Any:
         """A loop that becomes vector operations: innermost, free of control flow.
 
-        TVM refuses vectors of one element: such a loop is serial.
+        TVM refuses vectors of one element, and scalars of the C library's functions only where
+        nothing is named around them: such loops are serial.
         """
         return self._loop(_VECTORIZED if extent > 1 else _SERIAL, 0, extent, name)
 
@@ -82,7 +85,9 @@ class Function:
         with self._block() as body:
             yield var if isinstance(start, int) and start == 0 else start + var
         if body:
-            self._append(tirx.For(var, 0, extent, kind, _sequence(body)))
+            whole = _sequence(body)
+            kind = _SERIAL if kind == _VECTORIZED and _calls_library(whole) else kind
+            self._append(tirx.For(var, 0, extent, kind, whole))
 
     @contextmanager
     def when(self, condition: Expr) -> Iterator[None]:
@@ -139,6 +144,16 @@ class Function:
 
     def _append(self, statement: Any) -> None:
         self._blocks[-1].append(statement)
+
+
+def _calls_library(statement: Any) -> bool:
+    """Whether a function of the C library is called somewhere in `statement`."""
+
+    def visit(call: Any) -> Any:
+        found = getattr(call.op, "name", "").endswith("call_pure_extern")
+        return VisitInterrupt(True) if found else None
+
+    return structural_walk(statement, (Call, visit)) is not None
 
 
 @dataclass(frozen=True)

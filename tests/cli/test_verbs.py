@@ -212,6 +212,12 @@ def test_explain_lists_layers_and_tells_all_about_one(cli: Cli, artifact: Path) 
     assert listing.code == 0 and "%first" in listing.out and "predicted" in listing.out
     one = cli("explain", artifact, "%first.relu")
     assert one.code == 0 and "%first" in one.out and "instead" in one.out
+    assert "refuses" not in one.out and "other kernels do not take it" in one.out
+    why = cli("explain", artifact, "%first", "-v").out
+    assert (
+        "conv-pointwise takes a 2d 1x1 convolution whose groups are whole channel blocks, but this "
+        "is a 3x3 convolution, 3 to 16 channels on 8x8, padding 1\n"
+    ) in why
     layer = cli("explain", artifact, "first", "--json").json
     assert layer["alternatives"] and layer["kernel"] not in layer["alternatives"]
     unknown = cli("explain", artifact, "fisrt")

@@ -6,10 +6,12 @@ import pytest
 import yaml
 
 from codesign import plugins
-from codesign.compiler import make_passes
+from codesign.compiler import make_passes, prepare
 from codesign.errors import UnknownNameError, UsageError
 from codesign.recipes import find_recipe, names
+from codesign.rewrite.context import Context
 from codesign.rewrite.recipe import Recipe, Step, override, parse_passes, parse_recipe, resolved
+from tests.small import small_graph
 
 TEXT = """
 target: cpu{threads=2}
@@ -84,3 +86,13 @@ def test_every_pass_can_be_described() -> None:
     for name in plugins.table("pass"):
         entry = describe(name, plugins.find("pass", name))
         assert entry["description"] and name in text(entry)
+
+
+def test_what_passes_need_is_checked_before_anything_runs() -> None:
+    with pytest.raises(UsageError, match="quantize-int8 needs calibration data"):
+        prepare(small_graph(), passes="quantize-int8")
+    assert prepare(small_graph(), passes="prune-magnitude").passes
+    with pytest.raises(UsageError, match="layout asks the target"):
+        Context().check(plugins.make("pass", "layout").needs, "layout")
+    with pytest.raises(UnknownNameError, match="need of pass mine 'targets'; did you mean target"):
+        Context().check({"targets"}, "mine")

@@ -30,6 +30,25 @@ class ConvShape:
     transposed: bool = False
     output_pads: tuple[int, ...] = field(default=())
 
+    def __str__(self) -> str:
+        """In words, what is usual left away."""
+
+        def by(extents: tuple[int, ...]) -> str:
+            return "x".join(map(str, extents)) or "no axes"
+
+        kind = "transposed convolution" if self.transposed else "convolution"
+        text = f"a {by(self.kernel)} {kind}, {self.ic} to {self.oc} channels on {by(self.spatial)}"
+        sides = {side for pad in self.pads for side in pad}
+        pads = str(sides.pop()) if len(sides) == 1 else by(tuple(sum(self.pads, ())))
+        extras = (
+            ("stride", by(self.strides), any(stride != 1 for stride in self.strides)),
+            ("padding", pads, any(sum(self.pads, ()))),
+            ("dilation", by(self.dilations), any(step != 1 for step in self.dilations)),
+            ("groups", str(self.groups), self.groups != 1),
+            ("batch", str(self.n), self.n != 1),
+        )
+        return text + "".join(f", {name} {value}" for name, value, unusual in extras if unusual)
+
     @property
     def out_spatial(self) -> tuple[int, ...]:
         """Size of each spatial axis of the output."""

@@ -171,3 +171,21 @@ def test_comparisons_of_blocked_values(channels: int) -> None:
     net.returns(above)
     program = net.check()
     assert program.graph.types[above].layout is not None
+
+
+@pytest.mark.parametrize("isa", ["host", "x86", "generic"])
+def test_functions_of_the_c_library_inside_chains(isa: str) -> None:
+    net = Net()
+    for last in (make("selu"), make("celu", 1.5), make("gelu")):
+        net.returns(net.op(last, net.op(make("cos"), net.normal(1, 37))), 2e-6)
+    net.check(Cpu(isa))
+
+
+def test_long_chains_of_functions_are_cut_where_compiling_would_take_minutes() -> None:
+    net = Net()
+    for kinds in (["sigmoid"] * 3, ["elu"] * 7, ["log", "softplus", "gelu", "mish", "tanh", "exp"]):
+        value = net.op(make("abs"), net.normal(3, 37))
+        for kind in kinds:
+            value = net.op(make(kind), net.op(Add(), value, net.constant(f32(1.5))))
+        net.returns(value)
+    assert len(net.check().placement) == 3 + 3 + 5
