@@ -69,12 +69,14 @@ def _quantize(subject: Subject, target: Path) -> None:
     )
 
 
-def _per_channel_opset(path: Path) -> onnx.ModelProto:
-    """The model in an opset whose DequantizeLinear takes a scale per channel."""
+def _per_channel_opset(path: Path) -> str:
+    """The model in an opset whose DequantizeLinear takes a scale per channel, as a file."""
     model = onnx.load(path)
     if max(entry.version for entry in model.opset_import if not entry.domain) >= 13:
-        return model
-    return onnx.version_converter.convert_version(model, 17)
+        return str(path)
+    newer = path.with_suffix(".opset17.onnx")
+    onnx.save(onnx.version_converter.convert_version(model, 17), newer)
+    return str(newer)
 
 
 def _torch(name: str, entry: str) -> Subject:
