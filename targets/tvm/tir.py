@@ -86,7 +86,8 @@ class Function:
             yield var if isinstance(start, int) and start == 0 else start + var
         if body:
             whole = _sequence(body)
-            kind = _SERIAL if kind == _VECTORIZED and _calls_library(whole) else kind
+            if kind == _VECTORIZED and (_calls_library(whole) or _uniform(whole, var)):
+                kind = _SERIAL
             self._append(tirx.For(var, 0, extent, kind, whole))
 
     @contextmanager
@@ -144,6 +145,17 @@ class Function:
 
     def _append(self, statement: Any) -> None:
         self._blocks[-1].append(statement)
+
+
+def _uniform(statement: Any, var: Any) -> bool:
+    """Whether `statement` stores one value at every `var`: TVM cannot repeat the names in it."""
+    if not isinstance(statement, tirx.BufferStore):
+        return False
+
+    def visit(found: Any) -> Any:
+        return VisitInterrupt(True) if found.same_as(var) else None
+
+    return structural_walk(statement.value, (tirx.Var, visit)) is None
 
 
 def _calls_library(statement: Any) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign.interpret.integer import evaluate_integer
 from codesign.ir.ops import OPS
 from codesign.ir.ops.activation import Clip, Gelu, Prelu, Relu
 from codesign.ir.ops.cast import Cast
@@ -12,8 +13,10 @@ from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.elementwise import Add, Binary, Div, Mod, Mul, Pow, Shift, Sub, Unary
 from codesign.ir.ops.logic import IsInf, Logical, Not, Where
 from codesign.ir.ops.unary import Reciprocal
+from codesign.ir.parse import parse_program
 from codesign.targets.tvm.target import Cpu
-from tests.targets.tvm.harness import Net, f32, make
+from tests.targets.tvm import int8_oracle as oracle
+from tests.targets.tvm.harness import Net, f32, make, run
 
 SPECIAL = [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-40, 100.0, -100.0, 1.0]
 POSITIVE = {"log", "sqrt", "rsqrt", "acosh"}
@@ -189,3 +192,28 @@ def test_long_chains_of_functions_are_cut_where_compiling_would_take_minutes() -
             value = net.op(make(kind), net.op(Add(), value, net.constant(f32(1.5))))
         net.returns(value)
     assert len(net.check().placement) == 3 + 3 + 5
+
+
+UNIFORM = """graph "g"(%x: tensor<1x1x1xf32>) {
+  %b: tensor<1x1x1xf32, tiled<1, 16>> = relayout(%x)
+  %t: tensor<1x1x1xf32, tiled<1, 16>> = tanh(%b)
+  %m: tensor<1x1x1xf32, tiled<1, 16>, int<8, scale=f32:0.01, signed=false>> = mul(%t, %b)
+  %d: tensor<1x1x1xf32, tiled<1, 16>> = decode(%m)
+  %y: tensor<1x1x1xf32> = relayout(%d)
+  return %y as "y"
+}
+place "cpu" {
+  relayout(%b)
+  elementwise(%t, %m)
+  elementwise(%d)
+  relayout(%y)
+}
+"""
+
+
+@pytest.mark.parametrize("isa", oracle.runnable())
+def test_a_function_of_the_only_channel_in_a_block(isa: str) -> None:
+    """One value for all lanes, in which names are bound."""
+    program, x = parse_program(UNIFORM, {}), np.full((1, 1, 1), 0.8, np.float32)
+    found, want = run(program, Cpu(isa), {"x": x}), evaluate_integer(program.graph, {"x": x})
+    np.testing.assert_array_equal(found["y"], want["y"])
