@@ -76,6 +76,7 @@ def compile_model(
     measure: Measure = "ends",
     progress: Progress | None = None,
     records: str | Path | None = None,
+    score_samples: int | None = None,
 ) -> Compiled:
     """`model` (see `load`), rewritten by the passes and built for `target`.
 
@@ -84,9 +85,21 @@ def compile_model(
     that simplify come first and `place` and `layout` last where a list says nothing of them.
     `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
     the ledger shows accuracies. `measure` says which rows of the ledger are timed. `records` is a
-    tuning database; without it the user's own is used where there is one.
+    tuning database; without it the user's own is used where there is one. `score_samples` is how
+    many samples the ledger scores, 0 for all; else the first 1,024 with labels, 64 without.
     """
-    job = prepare(model, target, passes, recipe, calibration, validation, seed, progress, records)
+    job = prepare(
+        model,
+        target,
+        passes,
+        recipe,
+        calibration,
+        validation,
+        seed,
+        progress,
+        records,
+        score_samples,
+    )
     return compile_job(job, measure)
 
 
@@ -100,6 +113,7 @@ def prepare(
     seed: int | None = None,
     progress: Progress | None = None,
     records: str | Path | None = None,
+    score_samples: int | None = None,
 ) -> Job:
     """Everything that `compile_model` needs, read and checked before any long step."""
     plan = choose_recipe(passes, recipe)
@@ -111,6 +125,7 @@ def prepare(
         None if calibration is None else load_dataset(calibration, program.graph, "calibration"),
         None if validation is None else load_dataset(validation, program.graph, "validation"),
         (plan.seed or 0) if seed is None else seed,
+        score_samples=score_samples,
     )
     for step in steps:
         context.check(step.needs, step.name)

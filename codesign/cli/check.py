@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from codesign.cli import options
+from codesign.cli.asked import Asked, asking
 from codesign.cli.output import console, result, settings
 from codesign.cli.tables import show_table
 from codesign.errors import UnsupportedModelError
@@ -13,39 +13,16 @@ if TYPE_CHECKING:
     from codesign.mapping.check import Verdict
 
 
-def check_verb(
-    model: options.Model,
-    target: options.TargetSpec = None,
-    recipe: options.Recipe = None,
-    passes: options.Passes = None,
-    assignments: options.Set = None,
-    calibration: options.Calibration = None,
-    input_shape: options.InputShape = None,
-    seed: options.Seed = None,
-    threads: options.Threads = None,
-    json: options.Json = False,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
-) -> None:
+@asking
+def check_verb(asked: Asked) -> None:
     """Tell for each op of MODEL which kernel takes it, or why none does and what would help.
 
     The passes of the recipe run first, so that the verdict is about what would be compiled.
     """
-    from codesign.cli.request import job
     from codesign.compiler import run_passes
     from codesign.mapping.check import check
 
-    work = job(
-        model,
-        target,
-        recipe,
-        passes,
-        assignments,
-        input_shape,
-        threads,
-        calibration=calibration,
-        seed=seed,
-    )
+    work = asked.job()
     verdicts = check(run_passes(work.unscheduled()), work.target)
     show_verdicts(verdicts, work.program.graph.name, work.target.spec)
     if not all(verdict.supported for verdict in verdicts):

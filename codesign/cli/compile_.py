@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codesign.cli import options
+from codesign.cli.asked import Asked, asking
 from codesign.cli.output import result, say, settings
 from codesign.cli.progress import progress
 
@@ -14,51 +15,31 @@ if TYPE_CHECKING:
     from codesign.runtime.compiled import Compiled
 
 
+@asking
 def compile_verb(
-    model: options.Model,
+    asked: Asked,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
-    target: options.TargetSpec = None,
-    recipe: options.Recipe = None,
-    passes: options.Passes = None,
-    assignments: options.Set = None,
-    calibration: options.Calibration = None,
     validation: options.Validation = None,
     score_samples: options.ScoreSamples = None,
-    input_shape: options.InputShape = None,
-    seed: options.Seed = None,
-    threads: options.Threads = None,
     measure: Annotated[
         str, typer.Option(help="Rows of the ledger to time: none, ends or all.")
     ] = "ends",
     tuning_records: options.Records = None,
     dry_run: options.DryRun = False,
-    json: options.Json = False,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
 ) -> None:
     """Compile MODEL for a target and write the artifact to a folder."""
-    from codesign.cli.request import check_output, job
+    from codesign.cli.request import check_output
     from codesign.compiler import check_measure, compile_job
 
     check_output(output)
     how = check_measure(measure)
     with progress("compile") as report:
-        report(f"loading {model}", 0.0)
-        work = job(
-            model,
-            target,
-            recipe,
-            passes,
-            assignments,
-            input_shape,
-            threads,
-            calibration=calibration,
+        work = asked.job(
+            report,
             validation=validation,
-            seed=seed,
-            progress=report,
+            score_samples=score_samples,
             records=tuning_records,
         )
-        work.context.score_samples = score_samples
         if dry_run:
             compiled = None
         else:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from codesign.cli import options
+from codesign.cli.asked import Asked, asking
 from codesign.cli.output import console, result, settings
 from codesign.cli.progress import progress
 from codesign.cli.tables import count, ms, percent, show_table, size
@@ -11,41 +11,16 @@ if TYPE_CHECKING:
     from codesign.analysis.estimate import Estimate
 
 
-def estimate_verb(
-    model: options.Model,
-    target: options.TargetSpec = None,
-    recipe: options.Recipe = None,
-    passes: options.Passes = None,
-    assignments: options.Set = None,
-    calibration: options.Calibration = None,
-    input_shape: options.InputShape = None,
-    seed: options.Seed = None,
-    threads: options.Threads = None,
-    json: options.Json = False,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
-) -> None:
+@asking
+def estimate_verb(asked: Asked) -> None:
     """Estimate cycles, latency, utilization and traffic of each layer on a target.
 
     Energy too where the target knows it.
     """
-    from codesign.cli.request import job
     from codesign.compiler import run_passes
 
     with progress("estimate") as report:
-        report(f"loading {model}", 0.0)
-        work = job(
-            model,
-            target,
-            recipe,
-            passes,
-            assignments,
-            input_shape,
-            threads,
-            calibration=calibration,
-            seed=seed,
-            progress=report,
-        )
+        work = asked.job(report)
         estimate = work.target.estimate(run_passes(work))
     if settings.json:
         head = {"model": work.program.graph.name, "target": work.target.spec}

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codesign.cli.output import say
 from codesign.errors import UsageError
 
 if TYPE_CHECKING:
-    from codesign.compiler import Job
     from codesign.ir.program import Program
     from codesign.mapping.target import Target
     from codesign.rewrite.recipe import Recipe
@@ -66,25 +65,6 @@ def use_threads(compiled: "Compiled", count: int | None) -> None:
     if count > compiled.manifest.threads:
         say(compiled.most_threads())
     compiled.threads = min(count, compiled.manifest.threads)
-
-
-def job(
-    model: str,
-    target: str | None,
-    recipe: str | None,
-    passes: str | None,
-    assignments: Sequence[str] | None,
-    input_shape: Sequence[str] | None,
-    threads: int | None = None,
-    **data: Any,
-) -> "Job":
-    """Everything read and checked: recipe and target first, which take no time."""
-    from codesign.compiler import make_passes, prepare
-
-    chosen = choose(recipe, passes, assignments, "default")
-    goal = make_target(target, chosen, threads)
-    make_passes(chosen)
-    return prepare(load_model(model, input_shape), goal, recipe=chosen, **data)
 
 
 def check_output(path: Path) -> None:

@@ -85,6 +85,11 @@ def count(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def rate(operations: float, milliseconds: float | None) -> str:
+    """Operations in a time as GFLOP/s; empty where no time is known."""
+    return count(operations / milliseconds * 1e-6) if milliseconds else ""
+
+
 def size(value: float | None) -> str:
     """Bytes as KiB or MiB; empty for None."""
     if value is None:

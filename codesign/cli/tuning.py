@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from codesign.cli.output import say, settings
-from codesign.cli.tables import count, ms
+from codesign.cli.tables import count, ms, rate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,7 +75,7 @@ class Board:
                 row["op"],
                 str(row["weight"]),
                 count(row["flops"]),
-                count(row["flops"] / best * 1e-6) if best else "",
+                rate(row["flops"], best),
                 ms(row["start_ms"]),
                 ms(best),
                 f"{row['trials']}/{row['candidates']}",

@@ -39,6 +39,11 @@ class Target(ABC):
         """The blocked layout that this target's kernels want for values of type `kind`, if any."""
 
     @property
+    def threads(self) -> int:
+        """How many threads a run takes."""
+        return 1
+
+    @property
     def records(self) -> Records:
         """What was measured of schedules on this target; nothing unless `informed`."""
         found: Records = self.__dict__.get("_records", NO_RECORDS)

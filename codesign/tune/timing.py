@@ -62,8 +62,9 @@ def built(
         library = load_library(made.code.save(Path(folder)).path)
         size = made.plan.arena + sum(array.nbytes for array in made.weights.values())
         copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
-        threads = getattr(target, "threads", 1)
-        executables = [Executable(made.plan, library, made.weights, threads) for _ in range(copies)]
+        executables = [
+            Executable(made.plan, library, made.weights, target.threads) for _ in range(copies)
+        ]
         for executable in executables:
             executable.bind(parcel.inputs)
         yield Candidate(executables, parcel.nodes[0])

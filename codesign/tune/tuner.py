@@ -8,13 +8,13 @@ from statistics import median
 from typing import Any
 
 from codesign.mapping.target import Target
-from codesign.mapping.version import kernel_version
 from codesign.tune.budget import Account, choose
 from codesign.tune.duel import Duel
 from codesign.tune.journal import Journal
 from codesign.tune.learned import Learned
 from codesign.tune.outcome import Outcome
 from codesign.tune.pool import Pool, Worker
+from codesign.tune.result import Result, milliseconds, summary
 from codesign.tune.search import Choice, Search
 from codesign.tune.timing import Limits
 from codesign.tune.work import Parcel, Task, parcel
@@ -34,19 +34,6 @@ class Settings:
     seconds: float = inf
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
-
-
-@dataclass
-class Result:
-    """What is known of one task in the end, seconds each; `settled` is what compiling will use."""
-
-    task: Task
-    start: float
-    best: float
-    settled: Choice
-    duel: Duel | None
-    trials: int
-    failures: int
 
 
 class Tuner:
@@ -73,15 +60,14 @@ class Tuner:
         """Search until the budget is spent or Ctrl-C, then settle; everything found is kept."""
         self._recall()
         self._tell("start", tasks=[self._row(a) for a in self.accounts], recalled=self.spent)
-        threads = getattr(self.target, "threads", 1)
-        with Pool(self.target.spec, threads) as pool:
+        with Pool(self.target.spec, self.target.threads) as pool:
             try:
                 self._search(pool)
             except KeyboardInterrupt:
                 self._tell("interrupted")
             self._settle(pool)
         results = [self._result(account) for account in self.accounts]
-        self._tell("done", results=[self._summary(result) for result in results])
+        self._tell("done", **summary(results))
         return results
 
     def _recall(self) -> None:
@@ -142,7 +128,7 @@ class Tuner:
             kernel=choice[0],
             point=dict(choice[1]),
             status=outcome.status,
-            ms=seconds * 1e3 if isfinite(seconds) else None,
+            ms=milliseconds(seconds),
             message=outcome.message,
         )
 
@@ -223,25 +209,9 @@ class Tuner:
             "flops": search.task.operations,
             "trials": len(search.tried),
             "candidates": len(search.candidates),
-            "start_ms": start * 1e3 if isfinite(start) else None,
-            "best_ms": best * 1e3 if isfinite(best) else None,
+            "start_ms": milliseconds(start),
+            "best_ms": milliseconds(best),
             "best_kernel": choice[0] if choice else None,
-        }
-
-    def _summary(self, result: Result) -> dict[str, Any]:
-        kernel, point = result.settled
-        return {
-            "work": result.task.work,
-            "op": result.task.op,
-            "layers": list(result.task.layers),
-            "kernel": kernel,
-            "point": dict(point),
-            "version": kernel_version(self.target.by_name[kernel]),
-            "start_ms": result.start * 1e3 if isfinite(result.start) else None,
-            "best_ms": result.best * 1e3 if isfinite(result.best) else None,
-            "ratio": result.duel.ratio if result.duel else None,
-            "trials": result.trials,
-            "failures": result.failures,
         }
 
     def _tell(self, what: str, **details: Any) -> None:

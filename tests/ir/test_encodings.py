@@ -27,7 +27,6 @@ from codesign.ir.encodings import (
     Ternary,
     Tiled,
 )
-from codesign.ir.encodings.sparse import largest, most
 from codesign.ir.packing import pack, packed_size, unpack
 from codesign.ir.types import TensorType
 from tests.ir.encodings_strategies import SHAPES, encodings
@@ -193,123 +192,6 @@ def test_bits_by_hand() -> None:
     assert enc.stored_bits((train, Int(8)), shape, 32) == (8 * 3 + 3 * 4 * 2 + 2 * 9) * 8 + 40
 
 
-@settings(deadline=None, max_examples=60)
-@given(hnp.arrays(np.float32, (4, 10), elements=FLOATS), st.integers(0, 40))
-def test_structures_keep_the_most_energy(x: np.ndarray, count: int) -> None:
-    """No other choice of as many elements (runs, blocks) leaves less behind."""
-    size = np.sort(np.abs(x).reshape(-1).astype(np.float64))
-    for structure in (Csr(count), Bitmap(count)):
-        lost = np.abs(x - enc.project((structure,), x)).astype(np.float64)
-        assert (np.square(lost)).sum() == pytest.approx(np.square(size[: 40 - count]).sum())
-    lost = x - enc.project((NM(3, 5),), x)
-    runs = np.sort(np.abs(x.reshape(4, 2, 5)), axis=-1)[..., :2]
-    np.testing.assert_array_equal(np.sort(np.abs(lost).reshape(4, 2, 5))[..., -2:], runs)
-    blocks = np.square(x.astype(np.float64)).reshape(2, 2, 5, 2).sum(axis=(1, 3)).reshape(-1)
-    kept = enc.project((Block((2, 2), min(count, 10)),), x).astype(np.float64)
-    most = np.sort(blocks)[::-1][: min(count, 10)].sum()
-    assert np.square(kept).sum() == pytest.approx(most)
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.data(), st.integers(1, 4), st.integers(1, 12))
-def test_sparse_parts_are_scipys(data: st.DataObject, rows: int, columns: int) -> None:
-    sparse = pytest.importorskip("scipy.sparse")
-    few = st.sampled_from([0, 0, 0, 1, -2, 5])
-    x = data.draw(hnp.arrays(np.int8, (rows, columns), elements=few))
-    want = sparse.csr_matrix(x)
-    got = Csr(int(np.count_nonzero(x))).encode(x)
-    np.testing.assert_array_equal(got["values"], want.data)
-    np.testing.assert_array_equal(got["columns"], want.indices)
-    np.testing.assert_array_equal(got["rows"], want.indptr)
-    even = np.pad(x, ((0, -rows % 2), (0, -columns % 3)))
-    blocks = sparse.bsr_matrix(even, blocksize=(2, 3))
-    blocks.eliminate_zeros()
-    blocks.sort_indices()
-    got = Block((2, 3), blocks.data.shape[0]).encode(x)
-    np.testing.assert_array_equal(got["values"], blocks.data)
-    np.testing.assert_array_equal(got["columns"], blocks.indices)
-    np.testing.assert_array_equal(got["rows"], blocks.indptr)
-
-
-def test_n_of_m_by_hand() -> None:
-    x = np.array([[0, 3, 0, -4, 5], [1, 0, 0, 0, 0]], np.int8)
-    parts = NM(2, 4).encode(x)
-    np.testing.assert_array_equal(parts["values"], [[[3, -4], [5, 0]], [[1, 0], [0, 0]]])
-    np.testing.assert_array_equal(parts["positions"], [[[1, 3], [0, 1]], [[0, 1], [0, 1]]])
-    np.testing.assert_array_equal(NM(2, 4).decode(parts, (2, 5)), x)
-
-
-def test_structures_refuse_more_than_they_hold() -> None:
-    x = np.ones((4, 4), np.int8)
-    for structure in (Csr(15), Bitmap(15), Block((2, 2), 3), NM(2, 4), NM(3, 4, axis=0)):
-        with pytest.raises(VerificationError):
-            structure.encode(x)
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=4), st.data())
-def test_full_rank_trains_are_exact(modes: list[tuple[int, int]], data: st.DataObject) -> None:
-    sizes = [rows * columns for rows, columns in modes]
-    ranks: list[int] = []
-    for i in range(len(modes) - 1):
-        bound = min((ranks[-1] if ranks else 1) * sizes[i], int(np.prod(sizes[i + 1 :])))
-        ranks.append(bound)
-    shape = tuple(int(np.prod([mode[i] for mode in modes])) for i in (0, 1))
-    x = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(-10, 10, width=32)))
-    train = TT(tuple(modes), tuple(ranks))
-    train.check(shape)
-    np.testing.assert_allclose(enc.project((train,), x), x, atol=1e-4)
-
-
-def test_truncated_trains_are_quasi_optimal() -> None:
-    """One cut is the truncated SVD; the error of several stays below the sum of the cuts' tails."""
-    random = np.random.default_rng(1)
-    x = random.normal(size=(6, 20)).astype(np.float32)
-    got = enc.project((TT(((6, 1), (1, 20)), (3,)),), x)
-    u, s, vt = np.linalg.svd(x, full_matrices=False)
-    np.testing.assert_allclose(got, (u[:, :3] * s[:3]) @ vt[:3], atol=1e-5)
-    modes, ranks = ((2, 2), (3, 5), (1, 2)), (3, 2)
-    error = np.linalg.norm(enc.project((TT(modes, ranks),), x) - x)
-    mixed = x.reshape(2, 3, 1, 2, 5, 2).transpose(0, 3, 1, 4, 2, 5)
-    tails = [
-        np.square(np.linalg.svd(mixed.reshape(rows, -1))[1][rank:]).sum()
-        for rows, rank in zip((4, 60), ranks, strict=True)
-    ]
-    assert error <= np.sqrt(sum(tails)) * 1.0001
-    assert error >= np.sqrt(max(tails)) * 0.9999
-
-
-def test_trains_contract_as_written() -> None:
-    """Novikov's eq. 2: W(i, j) is the product of the matrices G_k[i_k, j_k]."""
-    random = np.random.default_rng(2)
-    train = TT(((2, 3), (3, 2)), (4,))
-    values = random.normal(size=train.entries((6, 6))).astype(np.float32)
-    first, second = train.cores(values)
-    want = np.einsum("aijb,bklc->ikjl", first, second).reshape(6, 6)
-    np.testing.assert_allclose(train.decode({"values": values}, (6, 6)), want, rtol=1e-5)
-
-
-def test_trains_are_balanced() -> None:
-    x = np.random.default_rng(3).normal(size=(8, 8)).astype(np.float32) * 100
-    train = TT(((2, 2), (2, 2), (2, 2)), (4, 4))
-    peaks = [np.abs(core).max() for core in train.cores(train.encode(x)["values"])]
-    np.testing.assert_allclose(peaks, peaks[0], rtol=1e-5)
-    zero = enc.project((train,), np.zeros((8, 8), np.float32))
-    assert not zero.any()
-
-
-def test_quantized_trains_and_patterns_of_them() -> None:
-    x = np.random.default_rng(4).normal(size=(16, 16)).astype(np.float32)
-    train = TT(((4, 4), (4, 4)), (16,))
-    peak = float(np.abs(train.encode(x)["values"]).max())
-    for element, bound in ((Int(16, Const(peak / 32767, "float32")), 1e-3), (Minifloat(), 0.5)):
-        assert np.abs(enc.project((train, element), x) - x).max() < bound
-    sparse = (train, NM(2, 4, axis=0), Int(8, Const(peak / 127, "float32")))
-    enc.check(sparse, x.shape)
-    cores = enc.decode(sparse[1:], enc.encode(sparse, x), (512,))
-    assert (np.count_nonzero(cores.reshape(-1, 4), axis=1) <= 2).all()
-
-
 @pytest.mark.parametrize(
     "nest",
     [
@@ -401,11 +283,3 @@ def test_orders_of_magnitude_of_codes() -> None:
         errors.append(np.abs(enc.project((Int(width, scale),), x) - x).mean())
     assert all(after < before for before, after in pairwise(errors))
     assert packed_size(1000, 3) == 375
-
-
-@settings(deadline=None, max_examples=60)
-@given(hnp.arrays(np.int8, st.integers(0, 30), elements=st.integers(-3, 3)), st.integers(0, 30))
-def test_the_first_of_equals_are_kept(x: np.ndarray, count: int) -> None:
-    """The linear choice is the one of a stable sort, zeros aside."""
-    found = largest(x, count)
-    np.testing.assert_array_equal(found & (x != 0), most(np.abs(x), count) & (x != 0))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.kernels.tile import LINE
 from codesign.targets.tvm.kernels.winograd import Scheme
 from codesign.targets.tvm.kernels.winograd_schedule import Point
-from codesign.targets.tvm.kernels.winograd_scratch import LINE, Panels, Patches, run_of
+from codesign.targets.tvm.kernels.winograd_scratch import Panels, Patches, run_of
 from codesign.targets.tvm.tir import (
     Buffer,
     Expr,

@@ -8,11 +8,11 @@ small pieces of all planes lie together, and patches and weights are sequences o
 from dataclasses import dataclass
 
 from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.kernels.tile import LINE
 from codesign.targets.tvm.kernels.winograd import Scheme
 from codesign.targets.tvm.kernels.winograd_schedule import Point
 from codesign.targets.tvm.tir import Buffer, Expr, Function
 
-LINE = 16  # float32 elements in a cache line
 PIECE = 256  # elements of a plane in a piece of the weights
 
 

@@ -12,10 +12,9 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tvm import tirx
 
 from codesign.errors import RefusedError
-from codesign.targets.tvm.epilogue import Epilogue, Operand, identity
+from codesign.targets.tvm.epilogue import Epilogue, identity
 from codesign.targets.tvm.isa import Isa, isa
 from codesign.targets.tvm.kernels import (
     conv_depthwise,
@@ -27,6 +26,7 @@ from codesign.targets.tvm.kernels import (
 )
 from codesign.targets.tvm.kernels.shapes import ConvShape, default_block
 from codesign.targets.tvm.pipeline import register
+from tests.targets.tvm.epilogues import relu_and_residual
 
 Array = NDArray[np.float32]
 
@@ -239,19 +239,7 @@ def test_epilogue_sees_physical_indices(kernel: ModuleType) -> None:
     channels = 3 if kernel is conv_stem else 24
     groups, oc = (24, 24) if kernel is conv_depthwise else (1, 40)
     shape = _square(channels, oc, 9, 1 if kernel is conv_pointwise else 3, 1, groups)
-    r = np.random.default_rng(1)
-    bias = r.standard_normal((shape.oc_blocks, shape.block)).astype(np.float32)
-    residual = r.standard_normal(shape.blocked_output).astype(np.float32)
-
-    def apply(acc: Any, index: tuple[Any, ...], buffers: tuple[Any, ...]) -> Any:
-        biased = acc + tirx.BufferLoad(buffers[0], [index[1], index[4]])
-        return tirx.max(biased, tirx.const(0, "float32")) + tirx.BufferLoad(buffers[1], list(index))
-
-    operands = (
-        Operand("bias", bias.shape, "float32"),
-        Operand("residual", residual.shape, "float32"),
-    )
-    epilogue = Epilogue(operands, "float32", apply)
+    epilogue, bias, residual = relu_and_residual(shape)
     actual, x, w = _run(
         kernel, shape, target, kernel.default(shape, target), epilogue, bias, residual
     )

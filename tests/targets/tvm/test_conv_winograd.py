@@ -10,7 +10,6 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tvm import tirx
 
 from codesign.errors import RefusedError
 from codesign.ir.encodings.tiled import Tiled
@@ -19,7 +18,7 @@ from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.elementwise import Add
 from codesign.mapping.group import Group
 from codesign.targets.tvm.cost import Machine
-from codesign.targets.tvm.epilogue import Epilogue, Operand, identity
+from codesign.targets.tvm.epilogue import Epilogue, identity
 from codesign.targets.tvm.host import host_isa
 from codesign.targets.tvm.isa import ISAS, Isa, isa
 from codesign.targets.tvm.kernels import conv_winograd as kernel
@@ -29,6 +28,7 @@ from codesign.targets.tvm.kernels.winograd_schedule import cycles
 from codesign.targets.tvm.patterns.conv_winograd import ConvWinograd
 from codesign.targets.tvm.pipeline import register
 from codesign.targets.tvm.target import Cpu
+from tests.targets.tvm.epilogues import relu_and_residual
 from tests.targets.tvm.harness import Net
 
 Array = NDArray[np.float32]
@@ -133,19 +133,7 @@ def test_error_bound_over_long_sums(channels: int, m: int) -> None:
 def test_epilogue_sees_physical_indices(target: Isa, size: tuple[int, int]) -> None:
     """relu(conv + bias) + residual, the residual read at the output's own index."""
     shape = _shape(24, 40, size, target, 2)
-    r = np.random.default_rng(1)
-    bias = r.standard_normal((shape.oc_blocks, shape.block)).astype(np.float32)
-    residual = r.standard_normal(shape.blocked_output).astype(np.float32)
-
-    def apply(acc: Any, index: tuple[Any, ...], buffers: tuple[Any, ...]) -> Any:
-        biased = acc + tirx.BufferLoad(buffers[0], [index[1], index[4]])
-        return tirx.max(biased, tirx.const(0, "float32")) + tirx.BufferLoad(buffers[1], list(index))
-
-    operands = (
-        Operand("bias", bias.shape, "float32"),
-        Operand("residual", residual.shape, "float32"),
-    )
-    epilogue = Epilogue(operands, "float32", apply)
+    epilogue, bias, residual = relu_and_residual(shape)
     point = kernel.default(shape, target)
     actual, linear = _run(shape, target, point, epilogue, bias, residual)
     biased = linear + bias.reshape(-1)[: shape.oc].reshape(1, -1, 1, 1)

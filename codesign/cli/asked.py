@@ -1,0 +1,66 @@
+"""What is asked of the verbs that run passes over a model: their shared options, in one place."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from codesign.cli import options
+
+if TYPE_CHECKING:
+    from codesign.compiler import Job, Progress
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The shared options; the last three are kept in the settings as they are parsed."""
+
+    model: options.Model
+    target: options.TargetSpec = None
+    recipe: options.Recipe = None
+    passes: options.Passes = None
+    assignments: options.Set = None
+    calibration: options.Calibration = None
+    input_shape: options.InputShape = None
+    seed: options.Seed = None
+    threads: options.Threads = None
+    json: options.Json = False
+    verbose: options.Verbose = False
+    quiet: options.Quiet = False
+
+    def job(self, progress: "Progress | None" = None, **more: Any) -> "Job":
+        """Everything read and checked, the model last; `more` is what `prepare` takes besides."""
+        from codesign.cli.request import choose, load_model, make_target
+        from codesign.compiler import make_passes, prepare
+
+        chosen = choose(self.recipe, self.passes, self.assignments, "default")
+        target = make_target(self.target, chosen, self.threads)
+        make_passes(chosen)
+        if progress is not None:
+            progress(f"loading {self.model}", 0.0)
+        return prepare(
+            load_model(self.model, self.input_shape),
+            target,
+            recipe=chosen,
+            calibration=self.calibration,
+            seed=self.seed,
+            progress=progress,
+            **more,
+        )
+
+
+def asking(verb: Callable[..., None]) -> Callable[..., None]:
+    """`verb(asked, ...)` with the fields of `Asked` as parameters beside its own, for typer."""
+    shared = inspect.signature(Asked).parameters
+    own = list(inspect.signature(verb).parameters.values())[1:]
+
+    @wraps(verb)
+    def told(**values: Any) -> None:
+        asked = Asked(**{field.name: values.pop(field.name) for field in fields(Asked)})
+        verb(asked, **values)
+
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *shared.values())]
+    told.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    told.__annotations__ = {p.name: p.annotation for p in parameters}
+    return told
