@@ -4,13 +4,15 @@ import ctypes
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
-from codesign.errors import ArtifactError
+from codesign.errors import ArtifactError, CodesignWarning
 from codesign.runtime.amx import enable_amx
 
 
@@ -73,17 +75,37 @@ def _load_object(path: Path) -> Any:
     return default_session().load_module(path, cxx="c++")
 
 
-_threads = 0
+_of_this = threading.local()  # TVM keeps a pool of workers for each thread that calls it
 
 
 def set_threads(count: int) -> None:
-    """Use `count` threads for parallel loops in this process from now on."""
-    global _threads
-    if count == _threads:
+    """Use `count` threads for parallel loops that the calling thread runs from now on.
+
+    A pool never grows, and left to itself it takes half of the cores for hyper-threads: so the
+    first call makes a worker for every core. Warns where a pool has fewer than `count` workers.
+    """
+    if count == getattr(_of_this, "count", 0):
         return
     load_runtime()
     import tvm_ffi
 
-    mode = 1  # big cores first
-    tvm_ffi.get_global_func("runtime.config_threadpool")(mode, count)
-    _threads = count
+    big_cores_first = 1
+    cores = [str(core) for core in sorted(_cores())]
+    names = [cores[i % len(cores)] for i in range(max(count, len(cores)))]
+    tvm_ffi.get_global_func("runtime.config_threadpool")(big_cores_first, count, names)
+    _of_this.count = count
+    used = tvm_ffi.get_global_func("runtime.NumThreads")()
+    if used != count:
+        warn(
+            f"{count} threads are asked for and {used} used: this process has {len(cores)} cores, "
+            "and the pool of threads was made for no more when it ran something first",
+            CodesignWarning,
+            stacklevel=2,
+        )
+
+
+def _cores() -> Collection[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return range(os.cpu_count() or 1)
