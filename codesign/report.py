@@ -71,6 +71,6 @@ def alternatives(group: Group, target: Target, chosen: str) -> dict[str, Any]:
         if refusal is not None:
             found[kernel.name] = {"refusal": asdict(refusal)}
         else:
-            latency = kernel.cost(group, kernel.default(group)).latency_ms
+            latency = target.cost(kernel, group, kernel.default(group)).latency_ms
             found[kernel.name] = {"latency_ms": latency}
     return found

@@ -18,12 +18,12 @@ def tune_job(job: Job, records: Path, settings: Settings, listen: Listen) -> lis
     Every trial is in the store `records` as soon as it is finished; compiling for the same target
     on this device uses the winners. UsageError where the target cannot run here.
     """
-    placed = run_passes(job)
-    if job.target.measure(placed) is None:
+    if not job.target.runs_here():
         raise UsageError(
             f"target {job.target.spec} cannot be measured on this machine, so there is nothing to "
             "tune on; run the tuner where the target runs"
         )
+    placed = run_passes(job)
     with Store(records) as store:
         journal = Journal(store, job.target, device())
         return Tuner(worthwhile(tasks_of(placed), job), job.target, journal, settings, listen).run()

@@ -13,7 +13,9 @@ class LayerCost:
     on-chip memory, `energy_uj` None where the target has no energy model, `utilization` the share
     of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
     bytes moved by memory level. `alternatives` are other kernels' latencies in ms. `origin` says
-    where the latency comes from: the kernel's `model`, or `tuned`, measured alone by the tuner.
+    where the latency comes from: the kernel's `model`, the model corrected by the device's
+    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. `error` is its
+    relative standard error, None where it is not known.
     """
 
     name: str
@@ -28,6 +30,7 @@ class LayerCost:
     traffic_bytes: Mapping[str, int] = field(default_factory=dict)
     alternatives: Mapping[str, float] = field(default_factory=dict)
     origin: str = "model"
+    error: float | None = None
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -44,6 +47,15 @@ class Estimate:
     def latency_ms(self) -> float:
         """Sum of the layers' latencies."""
         return sum(layer.latency_ms for layer in self.layers)
+
+    @property
+    def error_ms(self) -> float | None:
+        """The layers' standard errors added up, as if all were off the same way; None if unknown.
+
+        Layers whose error is not known do not count.
+        """
+        known = [x.latency_ms * x.error for x in self.layers if x.error is not None]
+        return sum(known) if known else None
 
     @property
     def energy_uj(self) -> float | None:
@@ -66,6 +78,7 @@ class Estimate:
             "macs": self.macs,
             "cycles": sum(layer.cycles for layer in self.layers),
             "latency_ms": self.latency_ms,
+            "error_ms": self.error_ms,
             "energy_uj": self.energy_uj,
             "traffic_bytes": traffic,
         }

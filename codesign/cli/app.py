@@ -19,6 +19,7 @@ from codesign.cli import (
     estimate,
     explain,
     passes,
+    profile,
     run_,
     show,
     targets,
@@ -64,6 +65,7 @@ app.command("explain")(explain.explain_verb)
 app.command("passes")(passes.passes_verb)
 app.command("targets")(targets.targets_verb)
 app.command("tune")(tune.tune_verb)
+app.command("profile")(profile.profile_verb)
 app.command("demo")(demo.demo_verb)
 app.add_typer(db.app, name="db")
 

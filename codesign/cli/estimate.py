@@ -41,6 +41,7 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
             ("MACs", lambda x: count(x.macs)),
             ("cycles", lambda x: count(x.cycles)),
             ("ms", lambda x: ms(x.latency_ms)),
+            ("+-", lambda x: "" if x.error is None else percent(x.error)),
             ("uJ", lambda x: count(x.energy_uj)),
             ("utilization", lambda x: percent(x.utilization)),
             ("traffic", lambda x: ", ".join(f"{k} {size(v)}" for k, v in x.traffic_bytes.items())),
@@ -48,4 +49,6 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
         estimate.layers,
         left=4,
     )
-    console().print(f"total: {ms(estimate.latency_ms)} ms, {count(estimate.macs)} MACs")
+    error = estimate.error_ms
+    bar = "" if error is None else f" (+- {ms(error)} ms if all layers are off the same way)"
+    console().print(f"total: {ms(estimate.latency_ms)} ms{bar}, {count(estimate.macs)} MACs")

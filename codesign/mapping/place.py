@@ -52,7 +52,7 @@ def choose(node: Node, program: Program, target: Target, taken: set[str]) -> Cho
         fits = record is not None and record.kernel == kernel.name
         if record is not None and fits and (known is None or record.latency_ms < known[0]):
             known = record.latency_ms, (kernel, group, record.point)
-        latency = kernel.cost(single, kernel.default(single)).latency_ms
+        latency = target.cost(kernel, single, kernel.default(single)).latency_ms
         if best is None or latency < best[0]:
             best = latency, kernel, group
     if known is not None:

@@ -1,9 +1,11 @@
-"""What was measured of schedules before, as placement asks for it."""
+"""What was measured of a device before, as placement and estimates ask for it."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from codesign.analysis.estimate import LayerCost
 from codesign.ir.program import Point
+from codesign.mapping.group import Group
 
 
 @dataclass(frozen=True)
@@ -30,4 +32,20 @@ class NoRecords:
         return None
 
 
+class Correction(Protocol):
+    """How a device departs from the cost models of a target's kernels."""
+
+    def corrected(self, kernel: str, group: Group, cost: LayerCost) -> LayerCost:
+        """The modelled `cost` of `group` on `kernel` as the device would take it."""
+
+
+class NoCorrection:
+    """Models as they are."""
+
+    def corrected(self, kernel: str, group: Group, cost: LayerCost) -> LayerCost:
+        """`cost`."""
+        return cost
+
+
 NO_RECORDS = NoRecords()
+NO_CORRECTION = NoCorrection()

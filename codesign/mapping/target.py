@@ -14,7 +14,7 @@ from codesign.ir.program import Point, Program
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
-from codesign.mapping.records import NO_RECORDS, Known, Records
+from codesign.mapping.records import NO_CORRECTION, NO_RECORDS, Correction, Known, Records
 from codesign.mapping.workload import signature
 from codesign.runtime.built import Built
 
@@ -49,19 +49,30 @@ class Target(ABC):
         found: Records = self.__dict__.get("_records", NO_RECORDS)
         return found
 
-    def informed(self, records: Records) -> Self:
-        """This target, choosing by `records` where they know the work."""
+    @property
+    def correction(self) -> Correction:
+        """How the device departs from the kernels' models; not at all unless `informed`."""
+        found: Correction = self.__dict__.get("_correction", NO_CORRECTION)
+        return found
+
+    def informed(
+        self, records: Records | None = None, correction: Correction | None = None
+    ) -> Self:
+        """This target, choosing by `records` where they know the work, else by corrected costs."""
         twin = copy(self)
-        object.__setattr__(twin, "_records", records)
+        if records is not None:
+            object.__setattr__(twin, "_records", records)
+        if correction is not None:
+            object.__setattr__(twin, "_correction", correction)
         return twin
 
     def cost(self, kernel: Kernel, group: Group, point: Point) -> LayerCost:
-        """What `group` costs with `point`: as it was measured alone, else by the kernel's model."""
-        cost = kernel.cost(group, point)
+        """What `group` costs with `point`: as measured alone, else by the corrected model."""
+        cost = self.correction.corrected(kernel.name, group, kernel.cost(group, point))
         known = self.known(group)
         if known is None or (known.kernel, known.point) != (kernel.name, point):
             return cost
-        return replace(cost, latency_ms=known.latency_ms, origin="tuned")
+        return replace(cost, latency_ms=known.latency_ms, origin="tuned", error=None)
 
     def known(self, group: Group) -> Known | None:
         """The best schedule on record for `group`."""
@@ -115,8 +126,12 @@ class Target(ABC):
         found = {}
         for kernel in self.by_anchor.get(group.anchor.kind, ()):
             if kernel.name != chosen and kernel.refuse(group) is None:
-                found[kernel.name] = kernel.cost(group, kernel.default(group)).latency_ms
+                found[kernel.name] = self.cost(kernel, group, kernel.default(group)).latency_ms
         return found
+
+    def runs_here(self) -> bool:
+        """True if this machine can run, and so measure, what is built for this target."""
+        return False
 
     def measure(self, program: Program) -> Estimate | None:
         """Measured cost of each layer of a placed program; None where it cannot run here."""

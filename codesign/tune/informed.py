@@ -1,10 +1,11 @@
-"""A target that knows what was tuned for it on this device."""
+"""A target that knows what was measured of it on this device: tuned schedules and its profile."""
 
 import warnings
 from pathlib import Path
 
 from codesign.errors import StoreError, UsageError
 from codesign.mapping.target import Target
+from codesign.profile.table import Profile, load_profile, profile_path
 from codesign.runtime.host import device
 from codesign.tune.journal import StoredRecords
 from codesign.tune.paths import default_path
@@ -12,22 +13,33 @@ from codesign.tune.store import Store
 
 
 def informed(target: Target, records: str | Path | None = None) -> Target:
-    """`target`, choosing schedules by the tuning database `records`.
+    """`target`, choosing schedules by the tuning database `records` and the profile beside it.
 
-    Without `records` the user's own database is used if there is one; if that cannot be read, a
-    warning says so and compiling goes on. UsageError or StoreError for `records` that cannot.
+    Without `records` the user's own database is used if there is one; if that or the profile cannot
+    be read, a warning says so and compiling goes on. UsageError or StoreError for `records` that
+    cannot.
     """
     path = default_path() if records is None else Path(records)
-    if not path.exists():
-        if records is None:
-            return target
+    if records is not None and not path.exists():
         raise UsageError(f"tuning records {path} are not there; `codesign tune` makes them")
     try:
-        with Store(path, write=False) as store:
-            found = StoredRecords(store, target, device())
+        return target.informed(_tuned(path, target), _profiled(path, target))
     except StoreError as error:
         if records is None:
             warnings.warn(f"compiling without tuning records: {error}", stacklevel=2)
             return target
         raise
-    return target.informed(found) if found else target
+
+
+def _tuned(path: Path, target: Target) -> StoredRecords | None:
+    """The winners in the database `path`, None if there are none for `target` here."""
+    if not path.exists():
+        return None
+    with Store(path, write=False) as store:
+        return StoredRecords(store, target, device()) or None
+
+
+def _profiled(path: Path, target: Target) -> Profile | None:
+    """The profile of `target` on this device beside the database `path`, if there is one."""
+    file = profile_path(path.parent, target.spec, device())
+    return load_profile(file).current(target) if file.exists() else None

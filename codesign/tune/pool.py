@@ -79,11 +79,13 @@ class Worker:
 
 
 class Pool:
-    """Workers for one target, each on cores of its own. Use as a context manager."""
+    """At most `most` workers for one target, each on cores of its own; a context manager."""
 
-    def __init__(self, target: str, threads: int, seconds: float = 20.0) -> None:
+    def __init__(
+        self, target: str, threads: int, seconds: float = 20.0, most: int | None = None
+    ) -> None:
         cores = sorted(os.sched_getaffinity(0))
-        count = max(1, len(cores) // threads)
+        count = max(1, min(len(cores) // threads, most or len(cores)))
         shares = [cores[i * threads : (i + 1) * threads] or cores for i in range(count)]
         self.seconds = seconds
         self.failed_starts = 0

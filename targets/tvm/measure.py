@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from codesign.analysis.estimate import Estimate
+from codesign.analysis.estimate import Estimate, LayerCost
 from codesign.ir.program import Program
 from codesign.runtime.execute import Executable
 from codesign.runtime.host import architecture, features
@@ -29,7 +29,11 @@ def measure(program: Program, target: Cpu) -> Estimate | None:
         return None
     seconds = _seconds(program, target)
     layers = target.estimate(program).layers
-    return Estimate(tuple(replace(x, latency_ms=seconds.get(x.name, 0.0) * 1e3) for x in layers))
+    return Estimate(tuple(_timed(x, seconds.get(x.name, 0.0)) for x in layers))
+
+
+def _timed(layer: LayerCost, seconds: float) -> LayerCost:
+    return replace(layer, latency_ms=seconds * 1e3, origin="measured", error=None)
 
 
 def _seconds(program: Program, target: Cpu) -> dict[str, float]:

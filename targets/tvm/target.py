@@ -63,6 +63,11 @@ class Cpu(Target):
 
         return built(program, self)
 
+    def runs_here(self) -> bool:
+        from codesign.targets.tvm.measure import runs_here
+
+        return runs_here(self)
+
     def measure(self, program: Program) -> Estimate | None:
         from codesign.targets.tvm.cache import measured
 

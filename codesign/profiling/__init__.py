@@ -1,0 +1,1 @@
+"""Making a device's profile: random layers, measured where least is known, and the fit."""

@@ -1,0 +1,67 @@
+"""Points that could be measured: a kernel on the work of a layer, as the fit sees it."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from codesign.analysis.estimate import LayerCost
+from codesign.errors import CodesignError
+from codesign.ir.program import Point, Program
+from codesign.mapping.group import Group
+from codesign.mapping.target import Target
+from codesign.profile.features import features
+from codesign.profile.process import Array
+from codesign.tune.work import Task, tasks_of
+
+WORTH = 4.0  # kernels that are so many times slower than the best by the model are left out
+HELD_OUT = 5  # one task in so many is never fitted to
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`kernel` with its default `point` on `task`, and what its model says."""
+
+    task: Task
+    kernel: str
+    point: Point
+    cost: LayerCost
+
+    @cached_property
+    def features(self) -> Array:
+        """What the fit sees."""
+        return features(self.task.group, self.cost)
+
+    @cached_property
+    def held_out(self) -> bool:
+        """Whether it serves to judge the fit alone; the same in every run."""
+        return hashlib.sha256(self.task.work.encode()).digest()[0] % HELD_OUT == 0
+
+    @property
+    def label(self) -> str:
+        """The op and how its operands are stored."""
+        return f"{self.task.op} {form_of(self.task.group)}"
+
+
+def form_of(group: Group) -> str:
+    """How the operands of a group are stored: f32, int8, csr, nm, ..."""
+    x, w = group.input_type(0), group.input_type(1)
+    structure = [e.kind for e in (w.encodings if w else ()) if e.role == "structure"]
+    element = x.integer if x is not None else None
+    return " ".join([*structure, f"int{element.width}" if element else "f32"])
+
+
+def samples(program: Program, target: Target) -> Iterator[Sample]:
+    """Every kernel worth measuring for every task of `program` on `target`, models uncorrected."""
+    try:
+        placed = target.choose_kernels(program)
+    except CodesignError:
+        return
+    for task in tasks_of(placed):
+        group, found = task.group, []
+        for kernel in target.by_anchor.get(group.anchor.kind, ()):
+            if kernel.refuse(group) is None:
+                point = kernel.default(group)
+                found.append(Sample(task, kernel.name, point, kernel.cost(group, point)))
+        least = min((s.cost.latency_ms for s in found), default=0.0)
+        yield from (s for s in found if s.cost.latency_ms <= WORTH * least)
