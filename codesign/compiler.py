@@ -77,6 +77,7 @@ def compile_model(
     progress: Progress | None = None,
     records: str | Path | None = None,
     score_samples: int | None = None,
+    require_speedup: float | None = None,
 ) -> Compiled:
     """`model` (see `load`), rewritten by the passes and built for `target`.
 
@@ -86,7 +87,8 @@ def compile_model(
     `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
     the ledger shows accuracies. `measure` says which rows of the ledger are timed. `records` is a
     tuning database; without it the user's own is used where there is one. `score_samples` is how
-    many samples the ledger scores, 0 for all; else the first 1,024 with labels, 64 without.
+    many samples the ledger scores, 0 for all; else the first 1,024 with labels, 64 without. With
+    `require_speedup` passes that do not make the program so many times faster are undone.
     """
     job = prepare(
         model,
@@ -100,7 +102,7 @@ def compile_model(
         records,
         score_samples,
     )
-    return compile_job(job, measure)
+    return compile_job(job, measure, require_speedup)
 
 
 def prepare(
@@ -134,11 +136,19 @@ def prepare(
     return Job(program, goal, steps, context)
 
 
-def compile_job(job: Job, measure: Measure = "ends") -> Compiled:
-    """Run the passes of `job` and build what comes out."""
+def compile_job(
+    job: Job, measure: Measure = "ends", require_speedup: float | None = None
+) -> Compiled:
+    """Run the passes of `job` and build what comes out.
+
+    UsageError for a `require_speedup` that is not positive.
+    """
+    if require_speedup is not None and not 0 < require_speedup < float("inf"):
+        raise UsageError(f"the speed-up required is {require_speedup}, expected such as 1.1")
     started = time.perf_counter()
+    tidying = (*SIMPLIFY, *SCHEDULE)
     placed, ledger = run_pipeline(
-        job.program, job.passes, job.context, measure, (*SIMPLIFY, *SCHEDULE)
+        job.program, job.passes, job.context, measure, tidying, require_speedup
     )
     job.context.progress("building", 1.0)
     job.target.verify(placed)

@@ -1,6 +1,6 @@
 """What report.json says about a compile: the ledger, each layer, the totals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -51,15 +51,23 @@ def _layer(
         for name in (*group.names, *group.operands)
         for step, note in ledger.notes(name)
     ]
+    others = alternatives(group, target, assignment.kernel)
     return {
         **cost.json(),
         "nodes": list(group.names),
         "schedule": dict(assignment.point),
         "shape": list(group.output_type.shape),
         "measured_ms": measured.latency_ms if measured else None,
-        "alternatives": alternatives(group, target, assignment.kernel),
+        "alternatives": others,
+        "next_best": next_best(others),
         "notes": notes,
     }
+
+
+def next_best(others: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The name of the fastest kernel by prediction among `alternatives`, None if all refuse."""
+    taking = {name: other["latency_ms"] for name, other in others.items() if "latency_ms" in other}
+    return min(taking, key=lambda name: taking[name], default=None)
 
 
 def alternatives(group: Group, target: Target, chosen: str) -> dict[str, Any]:

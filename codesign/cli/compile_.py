@@ -24,6 +24,12 @@ def compile_verb(
     measure: Annotated[
         str, typer.Option(help="Rows of the ledger to time: none, ends or all.")
     ] = "ends",
+    require_speedup: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Undo a pass that does not make the program X times faster here."
+        ),
+    ] = None,
     tuning_records: options.Records = None,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -43,7 +49,7 @@ def compile_verb(
         if dry_run:
             compiled = None
         else:
-            compiled = compile_job(work, how)
+            compiled = compile_job(work, how, require_speedup)
             compiled.save(output)
     if compiled is None:
         show_plan(work, output)

@@ -92,13 +92,19 @@ def show_layer(layer: Layer) -> None:
     line("kernel", layer["kernel"])
     if layer["schedule"]:
         line("schedule", ", ".join(f"{k}={v}" for k, v in layer["schedule"].items()))
-    line("predicted", f"{ms(layer['latency_ms'])} ms, {percent(layer['utilization'])} of peak")
+    error = layer["error"]
+    bar = "" if error is None else f" +- {percent(error)}"
+    line("predicted", f"{ms(layer['latency_ms'])} ms{bar}, {percent(layer['utilization'])} of peak")
     if layer["measured_ms"] is not None:
         line("measured", f"{ms(layer['measured_ms'])} ms")
     line("bound", layer["bound"])
     line("work", f"{count(layer['macs'])} MACs")
     for level, moved in layer["traffic_bytes"].items():
         line("traffic", f"{level} {size(moved)}")
+    if layer["next_best"]:
+        other = layer["alternatives"][layer["next_best"]]["latency_ms"]
+        ratio = f", {other / layer['latency_ms']:.2f}x" if layer["latency_ms"] else ""
+        line("next best", f"{layer['next_best']}: predicted {ms(other)} ms{ratio}")
     refused = 0
     for kernel, other in layer["alternatives"].items():
         if "refusal" in other and not settings.verbose:

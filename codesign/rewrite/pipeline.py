@@ -12,6 +12,7 @@ from codesign.rewrite.context import Context
 from codesign.rewrite.ledger import Ledger, Row
 from codesign.rewrite.pass_ import Pass
 from codesign.rewrite.recorder import Measure, Recorder
+from codesign.rewrite.speedup import shortfall
 
 
 def run_pipeline(
@@ -20,13 +21,15 @@ def run_pipeline(
     context: Context,
     measure: Measure = "none",
     tidying: Collection[str] = (),
+    require_speedup: float | None = None,
 ) -> tuple[Program, Ledger]:
     """`program` after all `passes`, verified after each, and the ledger of what each changed.
 
     `measure` says for which rows the target times the program: none; the first, the last and those
     where a pass scheduled it anew (`ends`); or all. The row of a pass that changed nothing says so,
-    unless its name is in `tidying`. VerificationError and RefusedError name the
-    pass that broke the program.
+    unless its name is in `tidying`. With `require_speedup` what another pass made is dropped, and
+    its row says so, unless the program became so many times faster on the target.
+    VerificationError and RefusedError name the pass that broke the program.
     """
     recorder = Recorder(program.graph, context, measure)
     context.progress("input: cost and accuracy", 0.0)
@@ -37,13 +40,27 @@ def run_pipeline(
         with _share(context, i, len(passes)):
             after = run_pass(program, step, context)
         seconds = time.perf_counter() - start
+        remark = ""
+        if step.name not in tidying:
+            after, remark = _judged(program, after, context, require_speedup)
         context.progress(f"{step.name} [{i}/{len(passes)}]: cost and accuracy", i / len(passes))
         important = i == len(passes) or _scheduled_anew(program, after)
         row = recorder.row(name, after, seconds, tuple(context.notes), important)
-        idle = step.name not in tidying and after == program
-        rows.append(_remarked(row, "changed nothing") if idle else row)
+        rows.append(_remarked(row, remark))
         program = after
     return program, Ledger(tuple(rows))
+
+
+def _judged(
+    before: Program, after: Program, context: Context, least: float | None
+) -> tuple[Program, str]:
+    """What stays of a pass that is not tidying, and the remark about it."""
+    if after == before:
+        return after, "changed nothing"
+    if least is None:
+        return after, ""
+    why = shortfall(before, after, context.target, least)
+    return (before, f"refused: {why}") if why else (after, "")
 
 
 def _remarked(row: Row, text: str) -> Row:
