@@ -1,11 +1,12 @@
 """`codesign bench`: how long an artifact takes here."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from codesign.cli import options
-from codesign.cli.output import console, result, settings
+from codesign.cli.output import console, result, say, settings, write_json
 from codesign.cli.progress import progress
 from codesign.cli.tables import ms, show_table
 
@@ -15,6 +16,10 @@ def bench_verb(
     threads: options.Threads = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="Time to spend.")] = 2.0,
     layers: Annotated[bool, typer.Option("--layers", help="Time each layer too.")] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="TRACE.json", help="Write a Chrome trace of some runs, by layer."),
+    ] = None,
     seed: options.Seed = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -25,6 +30,7 @@ def bench_verb(
     from codesign.runtime.artifact import open_artifact
     from codesign.runtime.host import fingerprint
     from codesign.runtime.timing import percentiles, time_layers, time_runs
+    from codesign.runtime.trace import chrome_trace
 
     with progress("bench") as report:
         report("timing", 0.0)
@@ -32,6 +38,9 @@ def bench_verb(
         use_threads(compiled, threads)
         runs = time_runs(compiled, seconds, seed or 0)
         rows = time_layers(compiled, seed or 0) if layers or settings.verbose else []
+        if trace is not None:
+            write_json(trace, chrome_trace(compiled, seed or 0))
+            say(f"wrote {trace}; open it in about:tracing or ui.perfetto.dev")
     found = {
         "artifact": str(artifact),
         "target": compiled.manifest.target,

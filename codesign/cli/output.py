@@ -3,7 +3,8 @@
 import json
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,18 @@ def say(text: str) -> None:
 def result(data: dict[str, Any]) -> None:
     """The one JSON object of a verb that was asked for --json."""
     print(json.dumps(data, indent=1, default=_plain))
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """`data` in the file `path`, whole or not at all."""
+    from codesign.runtime.folder import write_file
+
+    text = json.dumps(data, default=_plain).encode()
+
+    def fill(stream: BinaryIO) -> None:
+        stream.write(text)
+
+    write_file(path, fill)
 
 
 def _plain(value: object) -> object:

@@ -1,8 +1,10 @@
 """Each verb on a small network: what it prints, writes and returns."""
 
+import json
 import subprocess
 import sys
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ MODEL = "tests.small:small_program"
 VERBS = (
     "compile",
     "check",
+    "tune",
+    "profile",
     "estimate",
     "run",
     "bench",
@@ -182,6 +186,24 @@ def test_run_writes_what_the_program_answers(cli: Cli, artifact: Path, tmp_path:
             np.testing.assert_allclose(found["out"][i : i + 1], want, rtol=1e-4, atol=1e-5)
     text = cli("run", artifact, "--input", tmp_path / "in.npz", "--print-time")
     assert "out: float32 3x16x8x8" in text.out and "ms a sample" in text.out
+
+
+def test_bench_writes_a_trace_of_every_step_in_order(
+    cli: Cli, artifact: Path, tmp_path: Path
+) -> None:
+    done = cli("bench", artifact, "--seconds", 0.01, "--trace", tmp_path / "t.json", "--json")
+    assert done.code == 0
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X" and e["cat"] == "layer"]
+    runs = [e for e in events if e["ph"] == "X" and e["cat"] == "run"]
+    steps = open_artifact(artifact).manifest.plan.steps
+    assert [e["name"] for e in slices] == [step.layer for step in steps] * len(runs)
+    for one, after in pairwise(slices):
+        assert after["ts"] == pytest.approx(one["ts"] + one["dur"])
+    assert sum(e["dur"] for e in slices) == pytest.approx(sum(e["dur"] for e in runs))
+    assert all(e["args"]["kernel"] for e in slices)
+    assert "wrote" in done.err
+    assert cli("bench", artifact, "--trace", tmp_path / "no" / "t.json").code != 0
 
 
 def test_bench_gives_percentiles_in_order(cli: Cli, artifact: Path) -> None:
