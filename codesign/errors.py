@@ -27,8 +27,13 @@ class UnknownNameError(UsageError):
         names = sorted(known)
         near = get_close_matches(name, names, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+        hint = hint if names else "there are none"
         super().__init__(f"unknown {what} {name!r}; {hint}")
         self.name = name
+
+
+class MissingPackageError(UsageError):
+    """A package that only some uses need is not installed."""
 
 
 class UnsupportedModelError(CodesignError):
@@ -75,3 +80,17 @@ class GoalNotMetError(CodesignError):
     """A goal (latency, accuracy) was not reached; the best so far is saved."""
 
     exit_code = 3
+
+
+EXTRAS = {"torch": "torch", "onnx": "onnx", "xgboost": "tune", "onnxruntime": "demo"}
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """What to install where an import failed with `error`; None if no extra holds the package."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingPackageError(
+        f"this needs the package {package}, which is not installed; "
+        f"pip install 'codesign[{EXTRAS[package]}]'"
+    )

@@ -1,6 +1,5 @@
 """All verbs, and what becomes of errors."""
 
-import os
 import sys
 import traceback
 import warnings
@@ -26,7 +25,8 @@ from codesign.cli import (
     tune,
 )
 from codesign.cli.output import fail, say, settings
-from codesign.errors import CodesignError, CodesignWarning
+from codesign.cli.streams import close_stdout, open_streams, stdout_fails
+from codesign.errors import CodesignError, CodesignWarning, UsageError, missing_package
 
 app = typer.Typer(
     name="codesign",
@@ -70,26 +70,78 @@ app.command("demo")(demo.demo_verb)
 app.add_typer(db.app, name="db")
 
 INTERRUPTED = 130
+Misuse = typer.BadParameter.__bases__[0]  # the parser's own UsageError, wherever typer keeps it
 
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of the command line `arguments`; errors are told in words."""
     settings.json = settings.verbose = settings.quiet = False
+    open_streams()
+    try:
+        return _outcome(arguments)
+    except BrokenPipeError:
+        close_stdout()
+        return 0
+    except OSError as error:
+        return _failed_output(error) if stdout_fails() else _unexpected(error)
+
+
+def _outcome(arguments: Sequence[str]) -> int:
+    """`run`, but for what fails while results are printed."""
     try:
         with told_warnings():
-            app(args=list(arguments))
-    except SystemExit as done:
-        code = done.code if isinstance(done.code, int) else int(done.code is not None)
-        return _interrupted() if code == INTERRUPTED else code
+            _invoke(arguments)
+        sys.stdout.flush()
+    except (SystemExit, typer.Exit) as done:
+        return _code(done)
+    except Misuse as error:
+        return _misused(error, arguments)
     except CodesignError as error:
         return _told(error, error.exit_code)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        return _unexpected(error) if missing is None else _told(missing, missing.exit_code)
     except KeyboardInterrupt:
         return _interrupted()
-    except BrokenPipeError:
-        return _closed()
+    except OSError:
+        raise
     except Exception as error:  # noqa: BLE001  (the last resort of the program)
         return _unexpected(error)
     return 0
+
+
+def _invoke(arguments: Sequence[str]) -> None:
+    """Parse and run; without typer's own way of telling errors, which knows no --json."""
+    command = typer.main.get_command(app)
+    with command.make_context(app.info.name, list(arguments)) as context:
+        command.invoke(context)
+
+
+def _code(done: "SystemExit | typer.Exit") -> int:
+    """The exit code that was asked for; what was printed until then is written."""
+    sys.stdout.flush()
+    code = done.exit_code if isinstance(done, typer.Exit) else done.code
+    return code if isinstance(code, int) else int(code is not None)
+
+
+def _misused(error: Any, arguments: Sequence[str]) -> int:
+    """What the parser of options refuses; no arguments at all get the help alone."""
+    settings.json = settings.json or "--json" in arguments
+    sys.stdout.flush()
+    text, context = error.format_message(), error.ctx
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(text, err=True)
+    else:
+        where = app.info.name if context is None else context.command_path
+        fail(UsageError(f"{text.rstrip('.')}; see `{where} --help`"), UsageError.exit_code)
+    return UsageError.exit_code
+
+
+def _failed_output(error: OSError) -> int:
+    """Stdout cannot be written: a full disk behind it, say."""
+    close_stdout()
+    settings.json = False
+    return _told(UsageError(f"cannot write to stdout: {error.strerror or error}"), 1)
 
 
 def _interrupted() -> int:
@@ -129,9 +181,3 @@ def _unexpected(error: Exception) -> int:
     kind = type(error).__name__
     fail(CodesignError(f"unexpected {kind}: {error}. This is a defect of codesign{hint}"), 1)
     return 1
-
-
-def _closed() -> int:
-    """The reader of stdout went away, as `head` does: no error, and nothing more to flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
