@@ -120,7 +120,8 @@ def prepare(
     """Everything that `compile_model` needs, read and checked before any long step."""
     plan = choose_recipe(passes, recipe)
     goal = informed(make_target(target or plan.target or "cpu"), records)
-    steps = make_passes(plan, passes)
+    with plan.blamed():
+        steps = make_passes(plan, passes)
     program = load(model)
     context = Context(
         goal,

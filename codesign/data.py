@@ -9,10 +9,11 @@ import numpy as np
 from codesign.errors import DataError, UnknownNameError
 from codesign.ir.graph import Graph
 from codesign.rewrite.context import Dataset
+from codesign.runtime.execute import cast
 from codesign.runtime.plan import Port
 
 LABELS = "labels"
-NPY = b"\x93NUMPY"
+NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
 Source = str | Path | np.ndarray | Mapping[str, np.ndarray] | Dataset
 Signature = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 
@@ -59,9 +60,12 @@ def by_name(source: object, names: Sequence[str], what: str) -> dict[str, np.nda
 def read_npz(path: Path, what: str = "data") -> dict[str, np.ndarray]:
     """The arrays in the .npz file `path`, by name; DataError if it is none."""
     if not path.is_file():
-        raise DataError(f"{what} {path} is not there; give an .npz file of arrays")
+        problem = "is a folder" if path.is_dir() else "is not there"
+        raise DataError(f"{what} {path} {problem}; give an .npz file of arrays")
     refused = f"{what} {path} is no .npz file of arrays"
     if not zipfile.is_zipfile(path):
+        if _begins(path, ZIP):
+            raise DataError(f"{refused}: it is truncated or damaged; write or copy it again")
         what_else = "a single array (.npy)" if _begins(path, NPY) else "something else"
         raise DataError(
             f"{refused} but {what_else}; write one with numpy.savez(file, NAME=array), NAME being "
@@ -110,9 +114,11 @@ def _checked(
             f"{where}: array {name!r} has shape {list(array.shape)}, the model's input "
             f"{list(shape)}; expected [samples, ...] with at least {shape[0] if shape else 1}"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"{where}: array {name!r} holds values that are not finite")
-    return array.astype(dtype, copy=False)
+    converted = cast(array, dtype)
+    if dtype.kind == "f" and not np.isfinite(converted).all():
+        what = f"too large for {dtype}" if np.isfinite(array).all() else "that are not finite"
+        raise DataError(f"{where}: array {name!r} holds values {what}")
+    return converted
 
 
 def _labels(labels: np.ndarray | None, samples: int, where: str) -> np.ndarray | None:
@@ -124,4 +130,6 @@ def _labels(labels: np.ndarray | None, samples: int, where: str) -> np.ndarray |
             f"{where}: labels are {labels.dtype}{list(labels.shape)}, expected one integer for "
             f"each of the {samples} samples"
         )
+    if samples and labels.min() < 0:
+        raise DataError(f"{where}: a label is {labels.min()}, expected classes from 0 on")
     return labels

@@ -37,6 +37,8 @@ def parse(text: str) -> tuple[str, dict[str, Option]]:
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"{item!r} in {text!r} is no option=value")
+        if key.strip() in options:
+            raise UsageError(f"option {key.strip()} is given twice in {text!r}")
         options[key.strip()] = literal(value.strip())
     return name.strip(), options
 
@@ -65,6 +67,8 @@ def build(cls: type[Made], what: str, name: str, options: Mapping[str, Option]) 
         key = key.replace("-", "_")
         if key not in known:
             raise UnknownNameError(f"option of {what} {name}", key, known)
+        if key in given:
+            raise UsageError(f"option {key} of {what} {name} is given twice")
         given[key] = convert(hints[key], value, f"option {key} of {what} {name}")
     for key, option in known.items():
         missing = option.default is MISSING and option.default_factory is MISSING

@@ -70,7 +70,9 @@ app.command("demo")(demo.demo_verb)
 app.add_typer(db.app, name="db")
 
 INTERRUPTED = 130
-Misuse = typer.BadParameter.__bases__[0]  # the parser's own UsageError, wherever typer keeps it
+Misuse: type[Exception] = typer.BadParameter.__bases__[
+    0
+]  # the parser's own UsageError, wherever typer keeps it
 
 
 def run(arguments: Sequence[str]) -> int:

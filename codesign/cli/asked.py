@@ -36,7 +36,8 @@ class Asked:
 
         chosen = choose(self.recipe, self.passes, self.assignments, "default")
         target = make_target(self.target, chosen, self.threads)
-        make_passes(chosen)
+        with chosen.blamed():
+            make_passes(chosen)
         if progress is not None:
             progress(f"loading {self.model}", 0.0)
         return prepare(

@@ -26,12 +26,13 @@ def bench_verb(
     quiet: options.Quiet = False,
 ) -> None:
     """Time an artifact on random inputs: median, 10th and 90th percentile in ms."""
-    from codesign.cli.request import use_threads
+    from codesign.cli.request import check_output_file, use_threads
     from codesign.runtime.artifact import open_artifact
     from codesign.runtime.host import fingerprint
     from codesign.runtime.timing import percentiles, time_layers, time_runs
     from codesign.runtime.trace import chrome_trace
 
+    check_output_file(trace)
     with progress("bench") as report:
         report("timing", 0.0)
         compiled = open_artifact(artifact)

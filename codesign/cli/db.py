@@ -127,9 +127,11 @@ def export_verb(
     quiet: options.Quiet = False,
 ) -> None:
     """Write all trials of DB to FILE, one JSON object a line, for other programs or `db merge`."""
+    from codesign.cli.request import check_output_file
     from codesign.tune.exchange import export
     from codesign.tune.store import Store
 
+    check_output_file(output, database)
     with Store(database, write=False) as store:
         written = export(store, output)
     if settings.json:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def parse_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     """`name=1,3,224,224` as shapes by name; UsageError for anything else."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for text in texts or ():
         name, equals, extents = text.rpartition("=")
         try:
@@ -25,6 +25,8 @@ def parse_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
             shape = ()
         if not equals or not shape or min(shape) < 1:
             raise UsageError(f"--input-shape {text!r} is no NAME=1,3,224,224")
+        if name in found:
+            raise UsageError(f"--input-shape gives input {name!r} twice")
         found[name] = shape
     return found
 
@@ -46,7 +48,7 @@ def choose(
     if recipe is not None and passes is not None:
         raise UsageError("both --recipe and --passes are given; give one of them")
     listed = None if passes is None else Recipe(parse_passes(passes))
-    return override(listed or find_recipe(recipe or default), assignments or ())
+    return override(listed or find_recipe(default if recipe is None else recipe), assignments or ())
 
 
 def make_target(spec: str | None, recipe: "Recipe", threads: int | None) -> "Target":
@@ -54,7 +56,11 @@ def make_target(spec: str | None, recipe: "Recipe", threads: int | None) -> "Tar
     from codesign import plugins
 
     options = {} if threads is None else {"threads": threads}
-    found: Target = plugins.make("target", spec or recipe.target or "cpu", options)
+    if spec is not None:
+        found: Target = plugins.make("target", spec, options)
+        return found
+    with recipe.blamed():
+        found = plugins.make("target", recipe.target or "cpu", options)
     return found
 
 
@@ -70,6 +76,17 @@ def use_threads(compiled: "Compiled", count: int | None) -> None:
 def check_output(path: Path) -> None:
     """Refuse an output that could not be written, before the work is done."""
     from codesign.runtime.artifact import NAMES
-    from codesign.runtime.folder import check_replaceable
+    from codesign.runtime.folder import check_folder
 
-    check_replaceable(path, NAMES)
+    check_folder(path, NAMES)
+
+
+def check_output_file(path: Path | None, source: Path | None = None) -> None:
+    """Refuse a file that could not be written, or that is the input `source`, before the work."""
+    from codesign.runtime.folder import check_file, followed
+
+    if path is None:
+        return
+    check_file(path)
+    if source is not None and followed(path) == followed(source):
+        raise UsageError(f"output {path} is the input itself; give another file")

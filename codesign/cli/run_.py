@@ -27,12 +27,13 @@ def run_verb(
     quiet: options.Quiet = False,
 ) -> None:
     """Run an artifact on one sample or many; with `labels` in the file, count the right answers."""
-    from codesign.cli.request import use_threads
+    from codesign.cli.request import check_output_file, use_threads
     from codesign.data import load_dataset
     from codesign.rewrite.score import accuracy
     from codesign.runtime.artifact import open_artifact
     from codesign.runtime.batches import run_samples
 
+    check_output_file(output, source)
     compiled = open_artifact(artifact)
     use_threads(compiled, threads)
     data = load_dataset(source, compiled.inputs, "input")

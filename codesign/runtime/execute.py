@@ -115,10 +115,18 @@ def checked(inputs: Mapping[str, np.ndarray], ports: Sequence[Port]) -> list[np.
             if not np.can_cast(array.dtype, port.dtype, "same_kind"):
                 raise DataError(f"input {port.name} is {array.dtype}, expected {port.dtype}")
             check_bounds(array, port)
-            array = array.astype(port.dtype)
+            given, array = array, cast(array, np.dtype(port.dtype))
+            if array.dtype.kind == "f" and np.isinf(array).sum() > np.isinf(given).sum():
+                raise DataError(f"input {port.name} holds values too large for {port.dtype}")
         check_bounds(array, port)
         found.append(array)
     return found
+
+
+def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """`array` as `dtype`; what is too large for it becomes infinite without a warning."""
+    with np.errstate(over="ignore"):
+        return array.astype(dtype, copy=False)
 
 
 def check_bounds(array: np.ndarray, port: Port) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -11,18 +12,21 @@ from typing import BinaryIO
 
 from codesign.errors import ArtifactError
 
+HIDDEN = ".codesign-"  # how what is not finished is called
+
 
 def write_folder(path: Path, fill: Callable[[Path], None], names: Collection[str]) -> None:
     """Let `fill` write files into a hidden sibling of `path`, which is then renamed to `path`.
 
-    A folder that is there already is replaced if it is empty or holds nothing but files called
-    `names`. ArtifactError if it holds anything else, if `path` is a file, or if writing fails, in
-    which case nothing is left behind and an older folder stays as it was.
+    A link is followed. A folder that is there already is replaced if it is empty or holds nothing
+    but files called `names`. ArtifactError if it holds anything else, if `path` is a file, or if
+    writing fails, in which case nothing is left behind and an older folder stays as it was.
     """
-    check_replaceable(path, names)
+    path = followed(path)
+    _check_replaceable(path, names)
     with _errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        made = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=path.parent))
     try:
         with _errors(path):
             made.chmod(0o755)
@@ -34,21 +38,66 @@ def write_folder(path: Path, fill: Callable[[Path], None], names: Collection[str
         shutil.rmtree(made, ignore_errors=True)
 
 
-def check_replaceable(path: Path, names: Collection[str]) -> None:
-    """ArtifactError unless a folder may be written at `path` (see `write_folder`)."""
-    if not path.is_dir():
-        if path.exists() or path.is_symlink():
-            raise ArtifactError(
-                f"output {path} is a file; give a folder that is new or an artifact"
-            )
-        return
-    others = sorted(entry.name for entry in path.iterdir() if entry.name not in names)
+def check_folder(path: Path, names: Collection[str]) -> None:
+    """ArtifactError unless a folder can be written at `path` (see `write_folder`)."""
+    path = followed(path)
+    _check_replaceable(path, names)
+    _check_parent(path)
+
+
+def check_file(path: Path) -> None:
+    """ArtifactError unless a file can be written at `path` (see `write_file`)."""
+    path = followed(path)
+    _check_plain(path)
+    if not os.path.lexists(path.parent):
+        raise ArtifactError(f"cannot write {path}: there is no folder {path.parent}")
+    _check_parent(path)
+
+
+def followed(path: Path) -> Path:
+    """Where `path` leads when every link in it is followed."""
+    return Path(os.path.realpath(path))
+
+
+def _check_replaceable(path: Path, names: Collection[str]) -> None:
+    with _errors(path):
+        if not path.is_dir():
+            if os.path.lexists(path):
+                raise ArtifactError(
+                    f"output {path} is a file; give a folder that is new or an artifact"
+                )
+            return
+        others = sorted(entry.name for entry in path.iterdir() if entry.name not in names)
     if others:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise ArtifactError(
             f"output {path} holds files that are no part of an artifact ({shown}) and is left "
             "alone; give a folder that is new, empty or an artifact"
         )
+
+
+def _check_plain(path: Path) -> None:
+    with _errors(path):
+        if path.is_file() or not os.path.lexists(path):
+            return
+        what = "a folder" if path.is_dir() else "no plain file"
+    raise ArtifactError(f"output {path} is {what}; give a file, or a name that is free")
+
+
+def _check_parent(path: Path) -> None:
+    """ArtifactError unless something can be made in the folder of `path`, or where that will be."""
+    parent = path.parent
+    while not os.path.lexists(parent):
+        parent = parent.parent
+    if not parent.is_dir():
+        raise ArtifactError(f"cannot write {path}: {parent} is no folder")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=HIDDEN, dir=parent))
+    except OSError as error:
+        why = error.strerror or error
+        raise ArtifactError(
+            f"cannot write {path}: nothing can be made in {parent} ({why})"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -68,12 +117,15 @@ def _errors(path: Path) -> Iterator[None]:
 def write_file(path: Path, fill: Callable[[BinaryIO], None]) -> None:
     """Let `fill` write a hidden sibling of `path`, which is then renamed to `path`.
 
-    ArtifactError if writing fails; then nothing is left behind.
+    A link is followed. ArtifactError if `path` is neither free nor a plain file, or if writing
+    fails; then nothing is left behind.
     """
-    made = path.with_name(f".{path.name}.{os.getpid()}")
+    path = followed(path)
+    _check_plain(path)
+    made = path.with_name(f"{HIDDEN}{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with _errors(path):
-            with made.open("wb") as stream:
+            with made.open("xb") as stream:
                 fill(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -102,7 +154,7 @@ def _replace(made: Path, path: Path) -> None:
     if not path.exists():
         made.rename(path)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=f"{HIDDEN}old-", dir=path.parent))
     path.rename(aside / "old")
     try:
         made.rename(path)

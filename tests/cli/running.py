@@ -37,3 +37,12 @@ class Cli:
         code = run([str(argument) for argument in arguments])
         out, err = self.capsys.readouterr()
         return Done(code, out, err)
+
+
+def refused(done: Done, code: int, *words: str) -> None:
+    """Check for an error: its code, one line on stderr, and all of `words` in it."""
+    assert done.code == code, done
+    assert done.err.startswith("error: ") and "Traceback" not in done.err
+    for word in words:
+        assert word in done.err, done.err
+    assert len(done.err.strip().splitlines()) == 1

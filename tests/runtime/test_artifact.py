@@ -186,7 +186,7 @@ def test_failed_rename_puts_the_older_artifact_back(
     rename = Path.rename
 
     def fail(self: Path, target: Path) -> Path:
-        if target == copy and self.name.startswith(".copy-") and "old" not in self.name:
+        if target == copy and self.name.startswith(".codesign-") and "old" not in self.name:
             raise OSError(errno.EIO, "Input/output error")
         return rename(self, target)
 
