@@ -59,6 +59,8 @@ class Target(ABC):
         self, records: Records | None = None, correction: Correction | None = None
     ) -> Self:
         """This target, choosing by `records` where they know the work, else by corrected costs."""
+        if records is None and correction is None:
+            return self
         twin = copy(self)
         if records is not None:
             object.__setattr__(twin, "_records", records)
