@@ -37,7 +37,7 @@ class QuantizeInt8(Pass):
     Tables that are looked up (4096 float elements or more) are stored in signed codes with a scale
     for each column, and what reads a row decodes it. That saves memory rather than time, so they
     stay as long as the target predicts the program to take at most 1 % longer with them, whether
-    or not layers are in codes; they need no calibration, and `skip` names their lookups.
+    or not layers are in codes; their ranges are their own, and `skip` names their lookups.
 
     Before:
         %y: tensor<1x4x6x6xf32> = conv(%x, %w, %b)
