@@ -143,7 +143,11 @@ def test_tables_without_codes_say_why() -> None:
     endless, spiked = content.copy(), content.copy()
     endless[3, 3] = -np.inf
     spiked[7] = 1e6
-    made = {"endless": endless, "spiked": spiked, "half": content.astype(np.float16)}
+    made: dict[str, np.ndarray] = {
+        "endless": endless,
+        "spiked": spiked,
+        "half": content.astype(np.float16),
+    }
     looked = [b.op(Gather(0), b.constant(a, f"{n}.w"), ids, name=n) for n, a in made.items()]
     tied = b.constant(content, "tied.w")
     looked.append(b.op(Embedding(), ids, tied, name="tied"))
