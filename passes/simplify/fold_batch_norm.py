@@ -133,7 +133,7 @@ def _into(
     w = edit.constant((weight * scale.reshape(along)).astype(dtype), layer.operands[1])
     b = edit.constant((bias * scale + shift).astype(dtype), f"{layer.name}.bias")
     folded = edit.add(layer.op, layer.inputs[0], w, b, name=layer.name)
-    edit.replace(layer.name, folded)
+    edit.bequeath(layer.name, folded)
     edit.replace(node.name, folded)
 
 
