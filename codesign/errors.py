@@ -85,10 +85,10 @@ class GoalNotMetError(CodesignError):
 EXTRAS = {"torch": "torch", "onnx": "onnx", "xgboost": "tune", "onnxruntime": "demo"}
 
 
-def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+def missing_package(error: ImportError) -> MissingPackageError | None:
     """What to install where an import failed with `error`; None if no extra holds the package."""
     package = (error.name or "").partition(".")[0]
-    if package not in EXTRAS:
+    if package not in EXTRAS or not isinstance(error, ModuleNotFoundError):
         return None
     return MissingPackageError(
         f"this needs the package {package}, which is not installed; "

@@ -1,16 +1,18 @@
 """From whatever holds a model to a program: the one place that knows the frontends."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from codesign.errors import CodesignError, UsageError
+from codesign.errors import CodesignError, UsageError, missing_package
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 
 FORMS = "an .onnx file, a torch .pt2 file, or package.module:function"
+FILES = (".onnx", ".pt2")
 Shapes = Mapping[str, Sequence[int]]
 
 
@@ -24,6 +26,14 @@ def load(
     `example_inputs`, an exported torch program, an ONNX ModelProto, a Graph or a Program.
     UsageError if it is none of these; what the frontends raise if it cannot be imported.
     """
+    try:
+        return _load(model, example_inputs, input_shapes)
+    except ModuleNotFoundError as error:
+        raise missing_package(error) or error from None
+
+
+def _load(model: Any, example_inputs: Sequence[Any] | None, input_shapes: Shapes | None) -> Program:
+    """`load`, but for packages that are not installed."""
     if isinstance(model, Program | Graph):
         _no_shapes(input_shapes, "a graph")
         return model if isinstance(model, Program) else Program(model)
@@ -51,7 +61,7 @@ def _no_shapes(input_shapes: Shapes | None, what: str) -> None:
 def _from_text(text: str, input_shapes: Shapes | None) -> Program:
     path = Path(text)
     suffix = path.suffix.lower()
-    if suffix in (".onnx", ".pt2") and not path.is_file():
+    if suffix in FILES and not path.is_file():
         raise UsageError(f"there is no model file {text}")
     if suffix == ".onnx":
         from codesign.frontends.onnx import import_onnx
@@ -73,19 +83,37 @@ def _call(text: str) -> tuple[Any, Any]:
     module, _, function = text.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")
-    try:
-        made = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"cannot find {function} in module {module}: {error}") from None
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise UsageError(f"importing module {module} failed: {why}") from error
+    with _blamed(f"importing module {module}"):
+        try:
+            made = getattr(import_module(module), function)
+        except (ImportError, AttributeError, ValueError) as error:
+            missing = missing_package(error) if isinstance(error, ImportError) else None
+            what = f"cannot find {function} in module {module}: {error}"
+            raise missing or UsageError(what) from None
     if not callable(made):
         raise UsageError(f"{text} is no function that returns a model")
-    try:
+    with _blamed(text):
         result = made()
+    model, example_inputs = (
+        result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+    )
+    if isinstance(model, str) and Path(model).suffix.lower() not in FILES:
+        raise UsageError(
+            f"{text} returned {model[:80]!r}; expected a model, or an .onnx or .pt2 file"
+        )
+    return model, example_inputs
+
+
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Within, whatever somebody else's code raises, sys.exit included, is a UsageError."""
+    try:
+        yield
     except CodesignError:
         raise
+    except SystemExit as error:
+        raise UsageError(f"{what} failed: it called sys.exit({error.code!r})") from error
     except Exception as error:
-        raise UsageError(f"{text} failed: {type(error).__name__}: {error}") from error
-    return result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
+            raise missing from None
+        raise UsageError(f"{what} failed: {type(error).__name__}: {error}") from error

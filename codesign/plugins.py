@@ -1,13 +1,14 @@
 """Passes and targets by name: tables of built-ins, and the entry points of other packages."""
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from codesign import spec
-from codesign.errors import UnknownNameError
+from codesign.errors import UnknownNameError, UsageError, missing_package
 
 GROUPS = {"pass": "codesign.passes", "target": "codesign.targets"}
 
@@ -22,12 +23,25 @@ def table(what: str) -> Mapping[str, str]:
 
 
 def find(what: str, name: str) -> type[Any]:
-    """The class called `name`; UnknownNameError with the nearest names otherwise."""
+    """The class called `name`; UnknownNameError with the nearest names otherwise.
+
+    UsageError if the package that brings it cannot be imported.
+    """
     known = table(what)
     if name not in known:
         raise UnknownNameError(what, name, known)
     module, _, attribute = known[name].partition(":")
-    cls: type[Any] = getattr(import_module(module), attribute)
+    try:
+        cls: type[Any] = getattr(import_module(module), attribute)
+        if not isinstance(cls, type) or not is_dataclass(cls):
+            raise TypeError(f"{attribute} is no dataclass")
+    except (Exception, SystemExit) as error:  # whatever somebody else's module raises
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
+            raise missing from None
+        raise UsageError(
+            f"{what} {name!r} cannot be loaded from {known[name]}: {type(error).__name__}: "
+            f"{error}; mend or remove the package that brings it"
+        ) from error
     return cls
 
 

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from codesign.cli import options
-from codesign.cli.output import result, settings
+from codesign.cli.output import result, say, settings
 from codesign.cli.tables import show_table
+from codesign.errors import UsageError
 
 
 def passes_verb(
@@ -28,7 +29,12 @@ def listing(what: str, name: str | None) -> None:
         entry = describe(name, plugins.find(what, name))
         result(entry) if settings.json else typer.echo(text(entry))
         return
-    found = [(known, plugins.find(what, known)) for known in sorted(plugins.table(what))]
+    found = []
+    for known in sorted(plugins.table(what)):
+        try:
+            found.append((known, plugins.find(what, known)))
+        except UsageError as error:
+            say(f"warning: {error}")
     if settings.json:
         plural = {"pass": "passes", "target": "targets"}[what]
         result({plural: [describe(known, cls) for known, cls in found]})

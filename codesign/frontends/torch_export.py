@@ -1,10 +1,13 @@
 """From a torch module or a `.pt2` file to a functional aten program without in-place ops."""
 
+import io
 import logging
+import re
+import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +34,15 @@ _LOADING = (*_TRACING, OSError, EOFError, zipfile.BadZipFile)
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, torch neither logs what it also raises nor warns about itself."""
+    """Within, torch neither logs nor prints what it also raises, nor warns about itself."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()) as held:
             warnings.simplefilter("ignore", FutureWarning)
             warnings.filterwarnings("ignore", message=".*assigned during export")
             yield
+        sys.stderr.write(held.getvalue())  # of a model that prints; the graphs of failures are not
     finally:
         logging.disable(before)
 
@@ -82,7 +86,7 @@ def trace(module: torch.nn.Module, example_inputs: Sequence[Any]) -> ExportedPro
     except _TRACING as error:
         raise UnsupportedModelError(
             f"torch.export cannot trace {type(module).__name__} with the example inputs: "
-            f"{_brief(error)}"
+            f"{_reason(error)}"
         ) from error
 
 
@@ -170,7 +174,7 @@ def trace_again(
             return torch.export.export(program.module(), tuple(args), dict(kwargs or {}))
     except _TRACING as error:
         raise UnsupportedModelError(
-            f"the program cannot be traced with these inputs: {_brief(error)}"
+            f"the program cannot be traced with these inputs: {_reason(error)}"
         ) from error
 
 
@@ -214,6 +218,19 @@ def op_name(target: Any) -> str:
 
 def _rules() -> Mapping[Any, Any]:
     return dict(torch.export.default_decompositions())
+
+
+def _reason(error: BaseException) -> str:
+    """Why torch.export fails, in plain words where values of tensors decide what is computed."""
+    if "DataDependent" not in type(error).__name__:
+        return _brief(error)
+    place = re.search(r'File "(.*)", line (\d+), in .*\n\s*(.*)', str(error))
+    where = " ({}, line {}: {})".format(*place.groups()) if place else ""
+    return (
+        f"what it computes depends on the values of a tensor{where}, and a program is traced once "
+        "for all values; put torch.where in the place of an `if`, and give loops and shapes fixed "
+        "extents"
+    )
 
 
 def _brief(error: BaseException) -> str:

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from codesign import spec
-from codesign.errors import CodesignError, PassError, RefusedError, VerificationError
+from codesign.errors import (
+    CodesignError,
+    PassError,
+    RefusedError,
+    VerificationError,
+    missing_package,
+)
 from codesign.ir.program import Program, verify_program
 from codesign.rewrite.context import Context
 from codesign.rewrite.ledger import Ledger, Row
@@ -98,7 +104,9 @@ def _run(program: Program, step: Pass, context: Context) -> Program:
         after: object = step.run(program, context)
     except CodesignError:
         raise
-    except Exception as error:  # whatever somebody else's pass raises
+    except (Exception, SystemExit) as error:  # whatever somebody else's pass raises
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
+            raise missing from None
         raise PassError(
             f"pass {step.name!r} failed: {type(error).__name__}: {error}; this is a fault of the "
             f"pass ({type(step).__module__}), not of the model"

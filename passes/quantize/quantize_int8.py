@@ -8,7 +8,6 @@ import numpy as np
 
 from codesign.analysis.ranges import Method, clipping, merged, observe
 from codesign.errors import UsageError
-from codesign.interpret.evaluate import Interpreter
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
@@ -105,6 +104,8 @@ class QuantizeInt8(Pass):
         """The activation encoding of every value that becomes codes."""
         classes = regions.classes()
         values = sorted({v for members in classes.values() for v in members})
+        from codesign.interpret.evaluate import Interpreter
+
         interpreter = Interpreter(graph)
         count = min(self.samples, data.size)
 

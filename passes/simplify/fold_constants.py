@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from codesign.errors import UsageError
-from codesign.interpret.arrays import to_numpy, to_torch
-from codesign.interpret.step import compute
 from codesign.ir.const import Const
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
@@ -38,6 +36,9 @@ class FoldConstants(Pass):
             raise UsageError(f"fold-constants: max_elements is {self.max_elements}, expected >= 1")
 
     def run(self, program: Program, context: Context) -> Program:
+        from codesign.interpret.arrays import to_numpy, to_torch
+        from codesign.interpret.step import compute
+
         graph = program.graph
         edit = Edit(graph)
         known: dict[str, Const] = dict(graph.constants)
