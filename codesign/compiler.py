@@ -1,7 +1,6 @@
 """Model + target + passes -> compiled program: the one main path."""
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from codesign.rewrite.recipe import Recipe, Step, parse_passes, resolved
 from codesign.rewrite.recorder import Measure
 from codesign.runtime.built import Built
 from codesign.runtime.compiled import Compiled
+from codesign.runtime.folder import scratch_folder
 from codesign.runtime.host import fingerprint
 from codesign.runtime.manifest import Manifest
 from codesign.tune.informed import informed
@@ -242,7 +242,7 @@ def finish(
     measure: Measure,
 ) -> Compiled:
     """The compiled program, its library in a temporary folder that lives as long as it does."""
-    owner = tempfile.TemporaryDirectory(prefix="codesign-")
+    owner = scratch_folder()
     library = built.code.save(Path(owner.name))
     measured = target.measure(program) if measure != "none" else None
     report = {

@@ -105,6 +105,8 @@ def _outcome(arguments: Sequence[str]) -> int:
         return _unexpected(error) if missing is None else _told(missing, missing.exit_code)
     except KeyboardInterrupt:
         return _interrupted()
+    except MemoryError as error:
+        return _told(CodesignError(f"there is not enough memory: {error}"), 1)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  (the last resort of the program)

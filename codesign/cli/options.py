@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from codesign.cli.output import settings
+from codesign.runtime.limits import MOST_THREADS
 
 
 def _store(name: str) -> Any:
@@ -99,5 +100,5 @@ ScoreSamples = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a run.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=MOST_THREADS, help="Threads of a run.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]

@@ -28,9 +28,11 @@ def show_table(
     columns = [c for i, c in enumerate(columns) if i == 0 or any(c[1](row) for row in rows)]
     out = console()
     for shown, stacked in _choices(columns, spare):
-        table = _table(title, shown, rows, left, stacked)
+        table = _table(shown, rows, left, stacked)
         if table.__rich_measure__(out, out.options.update(width=10_000)).maximum <= out.width:
             break
+    if title:
+        out.print(title, style="italic", markup=False)
     out.print(table)
 
 
@@ -43,16 +45,12 @@ def _choices(columns: list[Column], spare: Sequence[str]) -> Iterator[tuple[list
         yield columns, True
 
 
-def _table(
-    title: str, columns: Sequence[Column], rows: Sequence[Any], left: int, stacked: bool
-) -> "Table":
+def _table(columns: Sequence[Column], rows: Sequence[Any], left: int, stacked: bool) -> "Table":
     from rich import box
     from rich.table import Table
 
     between = (0, 0, 0, 1) if stacked else (0, 1)
     table = Table(
-        title=title,
-        title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=between,

@@ -26,6 +26,7 @@ from codesign.errors import (
     VerificationError,
 )
 from codesign.frontends import torch_export
+from codesign.frontends.finite import check_layers
 from codesign.frontends.torch_ops import ATEN, CHECKS, FILLED, FILLED_WITH
 from codesign.frontends.torch_ops.call import Call, Known, Result, ir_dtype, tensor_type, where
 from codesign.ir.builder import Builder
@@ -74,7 +75,7 @@ def import_torch(
 
 def import_program(program: ExportedProgram, name: str) -> Graph:
     """The graph of an exported program whose shapes are fixed."""
-    return _Importer(torch_export.functional(program), name).run()
+    return check_layers(_Importer(torch_export.functional(program), name).run())
 
 
 class _Importer:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.errors import DataError
+from codesign.errors import ArtifactError, DataError
 from codesign.runtime.library import set_threads
 from codesign.runtime.plan import ALIGNMENT, Plan, Port, Slot
 
@@ -26,13 +26,17 @@ def aligned_copy(array: np.ndarray) -> np.ndarray:
 
 
 class Executable:
-    """A plan bound to a library and weights. Not safe to call from several threads at once."""
+    """A plan bound to a library and weights. Not safe to call from several threads at once.
+
+    ArtifactError where the plan names what neither of them has, or calls a function wrongly.
+    """
 
     def __init__(
         self, plan: Plan, library: Any, weights: Mapping[str, np.ndarray], threads: int = 1
     ) -> None:
         import tvm_ffi
 
+        _check_names(plan, weights)
         self.plan = plan
         self.threads = threads
         self._arena = aligned_bytes(max(plan.arena, 1))
@@ -43,7 +47,7 @@ class Executable:
         self._outputs = [self._view(port.slot) for port in plan.outputs]
         self._calls = [
             (
-                library.get_function(step.function),
+                _function(library, step.function),
                 tuple(
                     shared[a] if isinstance(a, str) else tvm_ffi.from_dlpack(self._view(a))
                     for a in step.arguments
@@ -74,8 +78,12 @@ class Executable:
     def run(self) -> None:
         """Run every step on what is in the buffers."""
         set_threads(self.threads)
-        for function, arguments in self._calls:
-            function(*arguments)
+        try:
+            for function, arguments in self._calls:
+                function(*arguments)
+        except (TypeError, ValueError) as error:
+            why = " ".join(str(error).split())
+            raise ArtifactError(f"the plan does not fit the library: {why}") from error
 
     def time_steps(self, repeats: int) -> list[list[float]]:
         """Seconds of each step in each of `repeats` runs, in order of the plan."""
@@ -99,6 +107,22 @@ class Executable:
             self.run()
             seconds.append(time.perf_counter() - start)
         return seconds
+
+
+def _function(library: Any, name: str) -> Any:
+    try:
+        return library.get_function(name)
+    except AttributeError:
+        raise ArtifactError(
+            f"the library holds no function {name!r}, which the plan calls"
+        ) from None
+
+
+def _check_names(plan: Plan, weights: Mapping[str, np.ndarray]) -> None:
+    for step in plan.steps:
+        for name in step.arguments:
+            if isinstance(name, str) and name not in weights:
+                raise ArtifactError(f"layer {step.layer!r} reads weight {name!r}, which is missing")
 
 
 def checked(inputs: Mapping[str, np.ndarray], ports: Sequence[Port]) -> list[np.ndarray]:

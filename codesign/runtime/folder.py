@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from codesign.errors import ArtifactError
 
+SCRATCH_BYTES = 64 << 20
 HIDDEN = ".codesign-"  # how what is not finished is called
 
 
@@ -36,6 +37,29 @@ def write_folder(path: Path, fill: Callable[[Path], None], names: Collection[str
             _sync_one(path.parent)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A temporary folder with room for compiled code.
+
+    ArtifactError, naming TMPDIR, if none can be made or its disk is full: LLVM would end the
+    process when it cannot write.
+    """
+    remedy = "set TMPDIR to a folder on a disk with room"
+    try:
+        made = tempfile.TemporaryDirectory(prefix="codesign-")
+    except OSError as error:
+        raise ArtifactError(
+            f"no temporary folder can be made: {error.strerror or error}; {remedy}"
+        ) from None
+    free = shutil.disk_usage(made.name).free
+    if free < SCRATCH_BYTES:
+        made.cleanup()
+        raise ArtifactError(
+            f"the temporary folder {tempfile.gettempdir()} has {free >> 20} MiB of room, compiled "
+            f"code needs {SCRATCH_BYTES >> 20} MiB; {remedy}, or free some"
+        )
+    return made
 
 
 def check_folder(path: Path, names: Collection[str]) -> None:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from codesign.errors import ArtifactError
-from codesign.runtime.plan import Plan, plan_from_json
+from codesign.runtime.limits import MOST_THREADS
+from codesign.runtime.plan import Plan, check_plan, plan_from_json
 
 FORMAT = 1
 MANIFEST, PROGRAM, WEIGHTS, REPORT = (
@@ -87,6 +88,10 @@ def _manifest(body: dict[str, Any]) -> Manifest:
     try:
         body["plan"] = plan_from_json(body["plan"])
         body["requires"] = tuple(body["requires"])
-        return Manifest(**body)
+        found = Manifest(**body)
+        check_plan(found.plan)
+        if not isinstance(found.threads, int) or not 1 <= found.threads <= MOST_THREADS:
+            raise ValueError(f"threads is {found.threads!r}, expected 1 to {MOST_THREADS}")
+        return found
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{MANIFEST} does not describe an artifact: {error}") from None

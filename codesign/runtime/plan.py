@@ -1,7 +1,11 @@
 """What a compiled program does when it runs: calls into a library over one arena of memory."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
+
+import numpy as np
 
 ALIGNMENT = 64
 
@@ -103,3 +107,35 @@ def plan_from_json(value: Any) -> Plan:
     )
     inputs, outputs = map(_port, value["inputs"]), map(_port, value["outputs"])
     return Plan(steps, int(value["arena"]), tuple(inputs), tuple(outputs))
+
+
+def check_plan(plan: Plan) -> None:
+    """ValueError or TypeError, naming what is wrong, if a buffer of `plan` is not in its arena."""
+    if plan.arena < 0:
+        raise ValueError(f"the arena has {plan.arena} bytes")
+    for what, slot in _slots(plan):
+        _check_kind(what, slot.shape, slot.dtype)
+        end = slot.offset + prod(slot.shape) * np.dtype(slot.dtype).itemsize
+        if not 0 <= slot.offset <= end <= plan.arena:
+            raise ValueError(f"{what} takes bytes {slot.offset} to {end} of {plan.arena}")
+    for port in (*plan.inputs, *plan.outputs):
+        _check_kind(port.name, port.shape, port.dtype)
+        if prod(port.shape) != prod(port.slot.shape):
+            raise ValueError(f"{port.name} has shape {list(port.shape)}, its buffer another")
+
+
+def _slots(plan: Plan) -> Iterator[tuple[str, Slot]]:
+    """Every buffer, and in words what it is for."""
+    for port in (*plan.inputs, *plan.outputs):
+        yield f"the buffer of {port.name!r}", port.slot
+    for step in plan.steps:
+        for slot in step.arguments:
+            if isinstance(slot, Slot):
+                yield f"a buffer of layer {step.layer!r}", slot
+
+
+def _check_kind(what: str, shape: tuple[int, ...], dtype: str) -> None:
+    if not all(type(extent) is int and extent >= 0 for extent in shape) or len(shape) > 32:
+        raise ValueError(f"{what} has the shape {list(shape)[:8]}")
+    if np.dtype(dtype).kind not in "biuf":
+        raise ValueError(f"{what} is {dtype}")

@@ -1,6 +1,5 @@
 """Timing each layer of a program on this machine."""
 
-import tempfile
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from statistics import median
 from codesign.analysis.estimate import Estimate, LayerCost
 from codesign.ir.program import Program
 from codesign.runtime.execute import Executable
+from codesign.runtime.folder import scratch_folder
 from codesign.runtime.host import architecture, features
 from codesign.runtime.library import load_library
 from codesign.runtime.random_inputs import random_inputs
@@ -39,7 +39,7 @@ def _timed(layer: LayerCost, seconds: float) -> LayerCost:
 def _seconds(program: Program, target: Cpu) -> dict[str, float]:
     """Median time of each layer that takes any."""
     built = target.build(program)
-    with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
+    with scratch_folder() as folder:
         library = load_library(built.code.save(Path(folder)).path)
     executable = Executable(built.plan, library, built.weights, target.threads)
     executable.bind(random_inputs(built.plan.inputs, seed=0))

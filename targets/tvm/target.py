@@ -14,6 +14,7 @@ from codesign.ir.types import TensorType
 from codesign.mapping.kernel import Kernel
 from codesign.mapping.target import Target
 from codesign.runtime.built import Built
+from codesign.runtime.limits import MOST_THREADS
 from codesign.targets.tvm.cost import Machine
 from codesign.targets.tvm.host import host_isa
 from codesign.targets.tvm.isa import Isa, isa
@@ -21,7 +22,7 @@ from codesign.targets.tvm.isa import Isa, isa
 
 @dataclass(frozen=True)
 class Cpu(Target):
-    """A CPU. `isa` names its instruction set (`host`: that of this machine), `threads` >= 1."""
+    """A CPU. `isa` is its instruction set (`host`: that of this machine), `threads` 1 to 1024."""
 
     name: ClassVar[str] = "cpu"
 
@@ -29,8 +30,8 @@ class Cpu(Target):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UsageError(f"target cpu: threads is {self.threads}, expected at least 1")
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise UsageError(f"target cpu: threads is {self.threads}, expected 1 to {MOST_THREADS}")
         object.__setattr__(self, "isa", host_isa() if self.isa == "host" else isa(self.isa).name)
 
     @property

@@ -33,6 +33,8 @@ MODEL = "tests.small:small_program"
         ),
         (("--set", "target=3"), ("--set: target is 3", "a name such as cpu")),
         (("--set", "place.x=1"), ("--set place.x=1", "option of pass place 'x'; there are none")),
+        (("--target", f"cpu{{threads={10**22}}}"), ("threads is 1", "expected 1 to 1024")),
+        (("--threads", "1025"), ("--threads",)),
         (("--target", ""), ("unknown target ''",)),
         (("--recipe", ""), ("unknown recipe ''",)),
         (("--target", "cpu{isa=generic,isa=host}"), ("option isa is given twice",)),

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +98,19 @@ def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path: Path) -> None:
     folder_module.write_file(tmp_path / ("n" * 255), lambda stream: None)
     folder_module.write_folder(tmp_path / ("m" * 255), lambda folder: None, ())
     assert sorted(len(name) for name in os.listdir(tmp_path)) == [255, 255]
+
+
+def test_a_full_temporary_folder_is_told_before_code_is_written(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    usage = shutil.disk_usage(tmp_path)._replace(free=1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    done = cli("compile", MODEL, "-o", tmp_path / "out", "-q", "--measure", "none")
+    refused(done, 1, f"temporary folder {scratch} has 1 MiB of room", "TMPDIR")
+    assert os.listdir(tmp_path) == ["scratch"] and os.listdir(scratch) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    done = cli("compile", MODEL, "-o", tmp_path / "out", "-q", "--measure", "none")
+    refused(done, 1, "no temporary folder can be made", "TMPDIR")

@@ -38,6 +38,14 @@ def shown(width: int, monkeypatch: pytest.MonkeyPatch) -> str:
     return captured.get()
 
 
+def test_a_title_is_one_line_however_narrow_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(width=80, no_color=True, highlight=False)
+    monkeypatch.setattr(tables, "console", lambda: console)
+    with console.capture() as captured:
+        tables.show_table("network on cpu{threads=2}", (("op", str),), ["a", "b"])
+    assert captured.get().splitlines()[0].rstrip() == "network on cpu{threads=2}"
+
+
 def test_a_wide_terminal_shows_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
     heading = shown(200, monkeypatch).splitlines()[2]
     for name in ("parameters", "entropy", "bit ops", "predicted ms", "accuracy"):

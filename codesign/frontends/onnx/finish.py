@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from codesign.errors import InvalidModelError, VerificationError
+from codesign.frontends.finite import check_layers
 from codesign.frontends.onnx.emit import Emitter
 from codesign.frontends.onnx.regions import settle_regions
 from codesign.frontends.onnx.value import Value
@@ -33,7 +34,7 @@ def finish_graph(emit: Emitter, outputs: Sequence[Value], names: Sequence[str]) 
         verify_graph(graph)
     except VerificationError as error:
         raise InvalidModelError(f"the model does not make a valid graph: {error}") from None
-    return graph
+    return check_layers(graph)
 
 
 def _public(graph: Graph) -> dict[str, str]:

@@ -154,7 +154,8 @@ def _exact(content: object, dtype: np.dtype, what: str) -> np.ndarray:
 def check_finite(array: np.ndarray, what: str) -> None:
     """InvalidModelError if a weight is NaN or infinite.
 
-    A scalar may be infinite (a bound of Clip), and so may a mask, whose finite elements are all 0.
+    A scalar may be infinite (a bound of Clip), and so may a mask, whose finite elements are all 0;
+    what layers read may not (see `codesign.frontends.finite`).
     """
     if array.dtype.kind != "f" or array.size == 0 or np.isfinite(array).all():
         return
