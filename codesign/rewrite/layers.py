@@ -32,9 +32,13 @@ def stored(kind: TensorType, who: str) -> str:
     """Why pass `who` cannot change a weight that is stored as `kind`, "" if it is plain."""
     code, structure = kind.integer, kind.structure
     if code is not None:
-        return f"already stored as int{code.width}, and {who} needs floats: quantize after it"
+        return (
+            f"already stored as int{code.width}, and {who} needs floats: run it before quantizing"
+        )
     if structure is not None:
-        return f"its zeros, stored as {structure}, would be lost: put {who} before what prunes it"
+        return (
+            f"already stored as {structure}, and {who} would fill its zeros: run it before pruning"
+        )
     return f"already stored as {kind}, and {who} needs plain floats" if kind.encodings else ""
 
 

@@ -11,7 +11,7 @@ from codesign.ir.graph import Graph
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.matmul import Linear
 from codesign.passes.factorize.low_rank import spectrum
-from tests.passes.harness import apply
+from tests.passes.harness import apply, calibrated
 
 ROUNDING = 1e-6  # of float32 weights and sums
 
@@ -71,3 +71,17 @@ def test_ranks_are_the_least_that_do(weight: np.ndarray, error: float) -> None:
 
     assert missed(rank) <= error * (1 + 1e-6) + 1e-12
     assert rank == 1 or missed(rank - 1) > error * (1 - 1e-3)
+
+
+@pytest.mark.parametrize("kind", ["svd", "tt"])
+def test_coded_and_sparse_layers_stay_and_say_what_to_do(kind: str) -> None:
+    before, _ = layer(np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32))
+    context, name = calibrated(before), f"factorize-{kind}"
+    for step, text in [
+        ("quantize-int8", f"already stored as int8, and {name} needs floats: run it before quanti"),
+        ("prune-magnitude", f"already stored as bitmap<256>, and {name} would fill its zeros: run"),
+    ]:
+        changed = apply(before, step, context)
+        assert apply(changed, name, context) == changed
+        (note,) = context.notes
+        assert note.text.startswith(text) and not note.done
