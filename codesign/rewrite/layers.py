@@ -32,14 +32,10 @@ def stored(kind: TensorType, who: str) -> str:
     """Why pass `who` cannot change a weight that is stored as `kind`, "" if it is plain."""
     code, structure = kind.integer, kind.structure
     if code is not None:
-        return (
-            f"already stored as int{code.width}, and {who} needs floats: run it before quantizing"
-        )
+        return f"stored as int{code.width}, and {who} needs floats: run it before quantizing"
     if structure is not None:
-        return (
-            f"already stored as {structure}, and {who} would fill its zeros: run it before pruning"
-        )
-    return f"already stored as {kind}, and {who} needs plain floats" if kind.encodings else ""
+        return f"stored as {structure}, and {who} would fill its zeros: run it before pruning"
+    return f"stored as {kind}, and {who} needs plain floats" if kind.encodings else ""
 
 
 def plain_layers(graph: Graph, skip: tuple[str, ...], context: Context, who: str) -> Iterator[Node]:

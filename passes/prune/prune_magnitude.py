@@ -135,7 +135,7 @@ def _refusal(kind: TensorType) -> str:
     if element is not None and not element.zero_is_zero:
         return f"no code of its {element.kind} stands for exactly 0 as 0: prune before quantizing"
     others = [e.kind for e in kind.encodings if e.role not in ("structure", "element")]
-    return f"already stored as {', '.join(others)}: prune it before" if others else ""
+    return f"stored as {', '.join(others)}: prune it before" if others else ""
 
 
 def _smallest(kind: TensorType, forms: list[Encoding]) -> TensorType | None:

@@ -76,10 +76,10 @@ def test_ranks_are_the_least_that_do(weight: np.ndarray, error: float) -> None:
 @pytest.mark.parametrize("kind", ["svd", "tt"])
 def test_coded_and_sparse_layers_stay_and_say_what_to_do(kind: str) -> None:
     before, _ = layer(np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32))
-    context, name = calibrated(before), f"factorize-{kind}"
+    context, name = calibrated(before, 32), f"factorize-{kind}"
     for step, text in [
-        ("quantize-int8", f"already stored as int8, and {name} needs floats: run it before quanti"),
-        ("prune-magnitude", f"already stored as bitmap<256>, and {name} would fill its zeros: run"),
+        ("quantize-int8", f"stored as int8, and {name} needs floats: run it before quanti"),
+        ("prune-magnitude", f"stored as bitmap<256>, and {name} would fill its zeros: run"),
     ]:
         changed = apply(before, step, context)
         assert apply(changed, name, context) == changed

@@ -1,6 +1,7 @@
 """Passes run in any order and may repeat; scheduling follows the last that changes the program."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from codesign.passes.place.place import Place
 from codesign.passes.simplify.dead_code import DeadCode
 from codesign.rewrite.context import Context
 from codesign.rewrite.meaning import meaning
+from codesign.rewrite.pass_ import Pass
 from codesign.rewrite.pipeline import run_pass
 from codesign.rewrite.recipe import Recipe
 from codesign.rewrite.unscheduled import without_layouts
@@ -50,6 +52,22 @@ CHANGING = [
 def test_scheduling_follows_the_last_change(given: str, completed: str) -> None:
     names = [step.name for step in make_passes(Recipe(), given)]
     assert names == completed.split(",")
+
+
+def test_a_pass_of_ones_own_that_schedules_undoes_nothing() -> None:
+    @dataclass(frozen=True)
+    class Tile(Pass):
+        name: ClassVar[str] = "tile"
+        schedules: ClassVar[bool] = True
+
+        def run(self, program: Program, context: Context) -> Program:
+            assert program.placement
+            return program
+
+    steps = make_passes(Recipe(), [DeadCode(), Place(), Layout(), Tile()])
+    assert [step.name for step in steps] == ["dead-code", "place", "layout", "tile"]
+    program = run_pass(TARGET.place(Program(small_graph())), steps[-1], Context(target=TARGET))
+    TARGET.verify(program)
 
 
 @settings(deadline=None, max_examples=20)
