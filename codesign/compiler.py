@@ -76,6 +76,7 @@ def compile_model(
     records: str | Path | None = None,
     score_samples: int | None = None,
     require_speedup: float | None = None,
+    device: str | None = None,
 ) -> Compiled:
     """`model` (see `load`), rewritten by the passes and built for `target`.
 
@@ -87,7 +88,8 @@ def compile_model(
     the ledger shows accuracies. `measure` says which rows of the ledger are timed. `records` is a
     tuning database; without it the user's own is used where there is one. `score_samples` is how
     many samples the ledger scores, 0 for all; else the first 1,024 with labels, 64 without. With
-    `require_speedup` passes that do not make the program so many times faster are undone.
+    `require_speedup` passes that do not make the program so many times faster are undone. `device`
+    is the RPC key of remote devices: what was measured of those is used, not of this machine.
     """
     job = prepare(
         model,
@@ -100,6 +102,7 @@ def compile_model(
         progress,
         records,
         score_samples,
+        device,
     )
     return compile_job(job, measure, require_speedup)
 
@@ -115,10 +118,11 @@ def prepare(
     progress: Progress | None = None,
     records: str | Path | None = None,
     score_samples: int | None = None,
+    device: str | None = None,
 ) -> Job:
     """Everything that `compile_model` needs, read and checked before any long step."""
     plan = choose_recipe(passes, recipe)
-    goal = informed(make_target(target or plan.target or "cpu"), records)
+    goal = informed(make_target(target or plan.target or "cpu"), records, device)
     steps = make_passes(plan, passes)
     program = load(model)
     context = Context(

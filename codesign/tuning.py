@@ -18,14 +18,15 @@ def tune_job(job: Job, records: Path, settings: Settings, listen: Listen) -> lis
     Every trial is in the store `records` as soon as it is finished; compiling for the same target
     on this device uses the winners. UsageError where the target cannot run here.
     """
-    if not job.target.runs_here():
+    remote = settings.tracker
+    if remote is None and not job.target.runs_here():
         raise UsageError(
             f"target {job.target.spec} cannot be measured on this machine, so there is nothing to "
-            "tune on; run the tuner where the target runs"
+            "tune on; run the tuner where the target runs, or on devices of an RPC tracker"
         )
     placed = run_passes(job)
     with Store(records) as store:
-        journal = Journal(store, job.target, device())
+        journal = Journal(store, job.target, device(remote.key if remote else None))
         return Tuner(worthwhile(tasks_of(placed), job), job.target, journal, settings, listen).run()
 
 

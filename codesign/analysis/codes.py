@@ -1,5 +1,7 @@
 """What integer meanings need to know about encodings; interpreter, kernels and simulators agree."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -7,6 +9,7 @@ import numpy as np
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Node
 from codesign.ir.ops.activation import Clip
+from codesign.ir.ops.gather import Embedding, Gather
 from codesign.ir.types import TensorType
 
 CLAMPS = frozenset({"relu", "clip"})
@@ -35,8 +38,31 @@ def code_bounds(node: Node, out: Int) -> tuple[int, int]:
     return codes[0], codes[1]
 
 
+def addable(terms: Sequence[Int], out: Int) -> bool:
+    """True if codes of `terms`, axes counted alike, sum to codes of `out` in one rounding."""
+    return out.axis is None and len({e.axis for e in terms if e.axis is not None}) <= 1
+
+
 def averaged(node: Node, x: TensorType) -> int:
     """How many elements an average `node` (avg_pool without pads, reduce_mean) of `x` takes."""
     if node.kind == "avg_pool":
         return prod(node.op.kernel)  # type: ignore[attr-defined]
     return prod(x.shape[axis] for axis in node.op.axes)  # type: ignore[attr-defined]
+
+
+def table_of(node: Node) -> str | None:
+    """The operand of which `node` reads whole rows, at positions that are data; else None."""
+    if isinstance(node.op, Embedding):
+        return node.operands[1]
+    return node.operands[0] if isinstance(node.op, Gather) and node.op.axis == 0 else None
+
+
+def row_codes(table: TensorType, rank: int) -> Int | None:
+    """The encoding that rows of `table` keep as the last axes of a result of `rank` axes.
+
+    None if the table is not in codes, or has a scale for every row.
+    """
+    code = table.integer
+    if code is None or code.axis is None:
+        return code
+    return replace(code, axis=code.axis + rank - table.rank) if code.axis else None

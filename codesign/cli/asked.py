@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """The shared options; the last three are kept in the settings as they are parsed."""
+    """The shared options; those from `json` on are kept in the settings as they are parsed."""
 
     model: options.Model
     target: options.TargetSpec = None
@@ -25,6 +25,7 @@ class Asked:
     input_shape: options.InputShape = None
     seed: options.Seed = None
     threads: options.Threads = None
+    device: options.Device = None
     json: options.Json = False
     verbose: options.Verbose = False
     quiet: options.Quiet = False
@@ -46,6 +47,7 @@ class Asked:
             calibration=self.calibration,
             seed=self.seed,
             progress=progress,
+            device=self.device,
             **more,
         )
 

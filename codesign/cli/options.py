@@ -77,6 +77,19 @@ Records = Annotated[
         "--tuning-records", metavar="DB", help="The tuning database; one a user by default."
     ),
 ]
+RpcTracker = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Measure on the devices of this TVM RPC tracker."),
+]
+RpcKey = Annotated[
+    str | None, typer.Option(metavar="KEY", help="The key of the devices at the tracker.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY", help="Use what was measured of the remote devices of this key, not of this."
+    ),
+]
 ScoreSamples = Annotated[
     int | None,
     typer.Option(

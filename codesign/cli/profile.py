@@ -17,6 +17,8 @@ def profile_verb(
     target: options.TargetSpec = None,
     minutes: Annotated[float, typer.Option(min=0.01, help="How long to measure.")] = 8.0,
     tuning_records: options.Records = None,
+    rpc_tracker: options.RpcTracker = None,
+    rpc_key: options.RpcKey = None,
     threads: options.Threads = None,
     seed: options.Seed = None,
     json: options.Json = False,
@@ -28,15 +30,17 @@ def profile_verb(
     Every later estimate, check and compile for the target uses the fit and carries its error. Stop
     and resume at any time: what was measured is kept in the tuning database.
     """
-    from codesign.cli.request import make_target
+    from codesign.cli.request import make_target, parse_tracker
     from codesign.profiling.run import Settings, make_profile
     from codesign.rewrite.recipe import Recipe
     from codesign.tune.paths import default_path
 
     goal = make_target(target, Recipe(), threads)
+    tracker = parse_tracker(rpc_tracker, rpc_key)
+    limits = Settings(minutes * 60, seed=seed or 0, tracker=tracker)
     records = tuning_records or default_path()
     with progress("profile") as report:
-        found, run, path = make_profile(goal, records, Settings(minutes * 60, seed or 0), report)
+        found, run, path = make_profile(goal, records, limits, report)
     if settings.json:
         told = {"target": found.target, "device": dict(found.device), "profile": str(path)}
         counts = {"measured": run.measured, "recalled": run.recalled, "failed": run.failures}
@@ -49,8 +53,9 @@ def profile_verb(
 
 def show_quality(profile: "Profile") -> None:
     """A row an op and form of its operands."""
+    device = profile.device.get("cpu") or profile.device["rpc_key"]
     show_table(
-        f"{profile.target} on {profile.device['cpu']}: errors on points held out",
+        f"{profile.target} on {device}: errors on points held out",
         (
             ("op", lambda row: row["op"]),
             ("points", lambda row: str(row["points"])),

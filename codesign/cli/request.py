@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from codesign.mapping.target import Target
     from codesign.rewrite.recipe import Recipe
     from codesign.runtime.compiled import Compiled
+    from codesign.tune.remote import Tracker
 
 
 def parse_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
@@ -56,6 +57,15 @@ def make_target(spec: str | None, recipe: "Recipe", threads: int | None) -> "Tar
     options = {} if threads is None else {"threads": threads}
     found: Target = plugins.make("target", spec or recipe.target or "cpu", options)
     return found
+
+
+def parse_tracker(tracker: str | None, key: str | None) -> "Tracker | None":
+    """The tracker that --rpc-tracker and --rpc-key name, None without; UsageError for one alone."""
+    from codesign.tune.remote import Tracker
+
+    if tracker is None and key is not None:
+        raise UsageError("--rpc-key is given without --rpc-tracker HOST:PORT")
+    return None if tracker is None else Tracker.parse(tracker, key or "")
 
 
 def use_threads(compiled: "Compiled", count: int | None) -> None:

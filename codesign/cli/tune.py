@@ -26,19 +26,24 @@ def tune_verb(
         float | None, typer.Option(min=0.01, help="Stop searching after so many minutes.")
     ] = None,
     tuning_records: options.Records = None,
+    rpc_tracker: options.RpcTracker = None,
+    rpc_key: options.RpcKey = None,
 ) -> None:
     """Search schedules for MODEL on this device; stop and resume at any time.
 
     Every finished trial is kept. `codesign compile` uses the winners by itself.
     """
+    from codesign.cli.request import parse_tracker
     from codesign.tune.paths import default_path
     from codesign.tune.tuner import Settings
     from codesign.tuning import tune_job
 
+    tracker = parse_tracker(rpc_tracker, rpc_key)
     records = tuning_records or default_path()
     with progress("tune") as show:
         work = asked.job(show, records=records if records.exists() else None)
-    limits = Settings(trials, float("inf") if minutes is None else minutes * 60, asked.seed or 0)
+    seconds = float("inf") if minutes is None else minutes * 60
+    limits = Settings(trials, seconds, asked.seed or 0, tracker=tracker)
     with watching(limits) as listen:
         found = tune_job(work, records, limits, listen)
     show_results(found, work.program.graph.name, work.target.spec, records)

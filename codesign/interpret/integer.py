@@ -7,12 +7,13 @@ meaning and encodes the result. Kernels and simulators agree with this bit for b
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from codesign.analysis.codes import averaged, clampable, code_bounds, scale_ratio
+from codesign.analysis.codes import addable, averaged, clampable, code_bounds, scale_ratio
 from codesign.interpret.arrays import check_inputs, to_numpy, to_torch
 from codesign.interpret.step import compute
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
@@ -49,6 +50,14 @@ def requantize(terms: list[tuple[Codes, np.ndarray]], out: Int, rank: int, axis:
 def centred(codes: Codes, encoding: Int) -> Codes:
     """Codes less their zero point."""
     return codes - encoding.along(encoding.zero, codes.ndim).astype(np.int64)
+
+
+def aligned(codes: Codes, encoding: Int, rank: int) -> tuple[Codes, Int]:
+    """Codes and encoding of a tensor with ones in front up to `rank` axes, as broadcasting does."""
+    lost = rank - codes.ndim
+    if encoding.axis is not None:
+        encoding = replace(encoding, axis=encoding.axis + lost)
+    return codes.reshape((1,) * lost + codes.shape), encoding
 
 
 def accumulated(acc: Codes, scale: np.ndarray, out: Int | None, axis: int) -> Codes | np.ndarray:
@@ -157,15 +166,17 @@ def _contraction(run: IntegerInterpreter, node: Node) -> bool:
 def _add(run: IntegerInterpreter, node: Node) -> bool:
     """Both operands rescaled to the result in one rounding."""
     out = run.integer(node.name)
-    encodings = [run.integer(v) for v in node.operands]
+    forms = {v: e for v in node.operands if (e := run.integer(v)) is not None}
     fixed = any(v in run.graph.constants for v in node.operands)
-    if out is None or out.axis is not None or fixed or any(e is None for e in encodings):
+    if out is None or fixed or len(forms) < len(set(node.operands)):
         return False
     rank = run.type(node.name).rank
-    pairs = [(v, e) for v, e in zip(node.operands, encodings, strict=True) if e is not None]
+    pairs = [aligned(run.code(v), forms[v], rank) for v in node.operands]
+    if not addable([e for _, e in pairs], out):
+        return False
     axes = [e.axis for _, e in pairs if e.axis is not None]
-    terms = [(centred(run.code(v), e), scale_ratio(e, out)) for v, e in pairs]
-    run.codes[node.name] = requantize(terms, out, rank, axes[0] if axes else 1)
+    terms = [(centred(codes, e), scale_ratio(e, out)) for codes, e in pairs]
+    run.codes[node.name] = requantize(terms, out, rank, axes[0] if axes else 0)
     return True
 
 
@@ -179,7 +190,7 @@ def _rescaled(run: IntegerInterpreter, x: str, out: Int) -> Codes | None:
     if out.axis is not None:
         return None
     term = (centred(run.code(x), encoding), scale_ratio(encoding, out))
-    return requantize([term], out, run.code(x).ndim, encoding.axis or 1)
+    return requantize([term], out, run.code(x).ndim, encoding.axis or 0)
 
 
 def _clamp(run: IntegerInterpreter, node: Node) -> bool:

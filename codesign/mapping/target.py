@@ -59,6 +59,8 @@ class Target(ABC):
         self, records: Records | None = None, correction: Correction | None = None
     ) -> Self:
         """This target, choosing by `records` where they know the work, else by corrected costs."""
+        if records is None and correction is None:
+            return self
         twin = copy(self)
         if records is not None:
             object.__setattr__(twin, "_records", records)
@@ -163,12 +165,16 @@ class Target(ABC):
     def tied(self, group: Group, value: str) -> bool:
         """True if `value` of an agnostic group must be in the layout of the group's result.
 
-        Values of another rank, and those broadcast along the blocked axis, stay plain.
+        Values of another rank, and those that an element-wise op broadcasts along the blocked axis,
+        stay plain. Other ops broadcast nothing: a part of one channel that they join is no less a
+        part.
         """
-        kind, out = group.type(value), group.output_type
+        kind, out, anchor = group.type(value), group.output_type, group.anchor
         tile = self.tile(kind)
         if tile is None or kind.rank != out.rank:
             return False
+        if not anchor.op.elementwise and value in (*anchor.operands, *anchor.outputs):
+            return True
         return kind.shape[tile.axis] != 1 or out.shape[tile.axis] == 1
 
     def _verify_layouts(self, kernel: Kernel, group: Group) -> None:

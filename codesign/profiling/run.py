@@ -19,6 +19,7 @@ from codesign.runtime.host import device
 from codesign.tune.journal import Journal
 from codesign.tune.outcome import Outcome
 from codesign.tune.pool import Pool, Worker
+from codesign.tune.remote import Tracker
 from codesign.tune.store import Store
 from codesign.tune.timing import Limits
 from codesign.tune.work import parcel
@@ -33,11 +34,12 @@ Report = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How long to measure in this run, at most how much, and which networks to draw from."""
+    """How long to measure in this run, at most how much, which networks to draw, and where."""
 
     seconds: float = 480.0
     points: float = inf
     seed: int = 0
+    tracker: Tracker | None = None
     limits: Limits = field(default_factory=lambda: Limits(0.05, 5, 200))
 
 
@@ -56,7 +58,9 @@ class Profiler:
     def run(self, report: Report) -> None:
         """Measure until the time is over or Ctrl-C."""
         begun = time.monotonic()
-        with Pool(self.target.spec, self.target.threads, most=1) as pool:
+        with Pool(
+            self.target.spec, self.target.threads, most=1, tracker=self.settings.tracker
+        ) as pool:
             try:
                 while self.measured < self.settings.points:
                     spent = time.monotonic() - begun
@@ -117,6 +121,9 @@ class Profiler:
         choice = (sample.kernel, sample.point)
 
         def reply(outcome: Outcome) -> None:
+            if outcome.status == "lost":
+                self.waiting.append(sample)
+                return
             self.journal.keep(sample.task, choice, outcome)
             self.measured += 1
             if outcome.status == "ok":
@@ -145,15 +152,17 @@ def make_profile(
 
     UsageError where the target cannot run here.
     """
-    if not target.runs_here():
+    remote = settings.tracker
+    if remote is None and not target.runs_here():
         raise UsageError(
             f"target {target.spec} cannot be measured on this machine, so there is nothing to "
-            "profile; run this where the target runs"
+            "profile; run this where the target runs, or on devices of an RPC tracker"
         )
+    place = device(remote.key if remote else None)
     with Store(records) as store:
-        profiler = Profiler(target, Journal(store, target, device()), settings)
+        profiler = Profiler(target, Journal(store, target, place), settings)
         profiler.run(report)
-    found = profile(profiler.points, target, device())
-    path = profile_path(records.parent, target.spec, device())
+    found = profile(profiler.points, target, place)
+    path = profile_path(records.parent, target.spec, place)
     found.save(path)
     return found, profiler, path

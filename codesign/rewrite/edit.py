@@ -45,6 +45,7 @@ class Edit:
         self._settled: set[str] = set()  # added nodes that lead to a replacement already
         self._next: dict[str, int] = {}
         self._asked: dict[str, str] = {}  # added value -> the name that it was to have
+        self._heirs: dict[str, str] = {}  # value -> the added one that takes its name
 
     def type(self, value: str) -> TensorType:
         """Type of `value` as it stands now; VerificationError if nothing defines it."""
@@ -135,6 +136,15 @@ class Edit:
             self._keep(old, target)
             self._stands_for[old] = target
 
+    def bequeath(self, old: str, new: str) -> None:
+        """Let `new`, another value, have the name of `old` if nothing reads `old` in the end.
+
+        So a layer keeps its name when what follows it is folded into it.
+        """
+        for value in (old, new):
+            self.type(value)
+        self._heirs[old] = new
+
     def current(self, value: str) -> str:
         """What stands for `value` now: the end of its replacements, or itself."""
         last = value
@@ -181,7 +191,7 @@ class Edit:
         graph = replace(
             self.source, outputs=outputs, nodes=tuple(nodes), types=types, constants=constants
         )
-        replaced = [(old, self.current(old)) for old in self.source.types]
+        replaced = [(old, self._heirs.get(old, self.current(old))) for old in self.source.types]
         if names := inherited(replaced, self._asked, types):
             graph = renamed(graph, names)
         if graph == self.source:

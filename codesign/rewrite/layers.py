@@ -1,7 +1,7 @@
 """Which layers of a graph a compression pass may change."""
 
 import fnmatch
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from codesign.rewrite.context import Context
 LAYERS = frozenset({"conv", "linear"})
 
 
-def skipped(graph: Graph, skip: tuple[str, ...], who: str) -> set[str]:
+def skipped(graph: Graph, skip: tuple[str, ...], who: str, more: Collection[str] = ()) -> set[str]:
     """The layers that the patterns `skip` (as in a shell) name, for the option `skip` of `who`.
 
-    UnknownNameError for a pattern that names no convolution or linear layer.
+    `more` are nodes that `who` changes besides convolutions and linear layers. UnknownNameError for
+    a pattern that names none of them.
     """
-    names = [node.name for node in graph.nodes if node.kind in LAYERS]
+    names = [node.name for node in graph.nodes if node.kind in LAYERS or node.name in more]
     found: set[str] = set()
     for pattern in skip:
         matching = fnmatch.filter(names, pattern.removeprefix("%"))

@@ -1,6 +1,7 @@
 """Artifacts: folders that hold a compiled program, saved whole, checked when they are opened."""
 
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -56,16 +57,34 @@ def open_artifact(path: str | Path, run: bool = True) -> Compiled:
     contents = _contents(folder, manifest, run)
     if run:
         check_machine(manifest)
+    owner = tempfile.TemporaryDirectory(prefix="codesign-")
     compiled = Compiled(
         manifest,
         load_weights(contents[WEIGHTS], manifest.weights),
         contents[PROGRAM].decode(),
         _report(contents[REPORT]),
-        folder / manifest.library,
+        _own(contents[manifest.library], Path(owner.name) / manifest.library),
+        owner,
     )
     if run:
         _ = compiled.executable
     return compiled
+
+
+def _own(content: bytes, path: Path) -> Path:
+    """A private copy of a library, at `path`.
+
+    What is loaded is so what was checked, whatever becomes of the folder; and the system, which
+    takes a path that it has loaded before for the same library, loads it anew.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot copy {path.name} to the temporary folder {path.parent.parent}: "
+            f"{error.strerror}; free some space there or name another folder in TMPDIR"
+        ) from None
+    return path
 
 
 def is_artifact(path: Path) -> bool:

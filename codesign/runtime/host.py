@@ -39,8 +39,13 @@ def fingerprint() -> dict[str, Any]:
     }
 
 
-def device() -> dict[str, Any]:
-    """What tells this machine's processor from others: measurements hold wherever it is equal."""
+def device(key: str | None = None) -> dict[str, Any]:
+    """What tells this machine's processor from others: measurements hold wherever it is equal.
+
+    Remote devices are told by the RPC `key` that they share.
+    """
+    if key is not None:
+        return {"rpc_key": key}
     keys = ("cpu family", "model", "stepping", "cache size", "CPU implementer", "CPU part")
     found = {"cpu": fingerprint()["cpu"], "architecture": architecture()}
     return found | {key: value for key in keys if (value := _cpuinfo(key))}

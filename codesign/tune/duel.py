@@ -10,11 +10,8 @@ from math import comb
 from statistics import median
 
 from codesign.errors import CodesignError
-from codesign.ir.graph import Graph
 from codesign.ir.program import Point
-from codesign.mapping.target import Target
-from codesign.tune.timing import built
-from codesign.tune.work import Parcel
+from codesign.tune.timing import Subject
 
 SIGNIFICANCE = 0.01
 Choice = tuple[str, Point]
@@ -55,15 +52,10 @@ def sign_test(first: tuple[float, ...], second: tuple[float, ...]) -> float:
     return float(sum(comb(count, k) for k in range(won, count + 1)) / 2**count)
 
 
-def duel(
-    parcel: Parcel, graph: Graph, target: Target, first: Choice, second: Choice, rounds: int
-) -> Duel:
+def duel(subject: Subject, first: Choice, second: Choice, rounds: int) -> Duel:
     """Run both choices `rounds` times in turns."""
     try:
-        with (
-            built(parcel, graph, target, *first) as one,
-            built(parcel, graph, target, *second) as two,
-        ):
+        with subject.built(*first) as one, subject.built(*second) as two:
             one.time(), two.time()
             times: list[tuple[float, float]] = []
             for i in range(rounds):

@@ -12,18 +12,18 @@ from codesign.tune.paths import default_path
 from codesign.tune.store import Store
 
 
-def informed(target: Target, records: str | Path | None = None) -> Target:
+def informed(target: Target, records: str | Path | None = None, key: str | None = None) -> Target:
     """`target`, choosing schedules by the tuning database `records` and the profile beside it.
 
     Without `records` the user's own database is used if there is one; if that or the profile cannot
     be read, a warning says so and compiling goes on. UsageError or StoreError for `records` that
-    cannot.
+    cannot. What counts is what was measured of this machine, or of the remote devices of RPC `key`.
     """
     path = default_path() if records is None else Path(records)
     if records is not None and not path.exists():
         raise UsageError(f"tuning records {path} are not there; `codesign tune` makes them")
     try:
-        return target.informed(_tuned(path, target), _profiled(path, target))
+        return target.informed(_tuned(path, target, key), _profiled(path, target, key))
     except StoreError as error:
         if records is None:
             warnings.warn(f"compiling without tuning records: {error}", stacklevel=2)
@@ -31,15 +31,15 @@ def informed(target: Target, records: str | Path | None = None) -> Target:
         raise
 
 
-def _tuned(path: Path, target: Target) -> StoredRecords | None:
+def _tuned(path: Path, target: Target, key: str | None) -> StoredRecords | None:
     """The winners in the database `path`, None if there are none for `target` here."""
     if not path.exists():
         return None
     with Store(path, write=False) as store:
-        return StoredRecords(store, target, device()) or None
+        return StoredRecords(store, target, device(key)) or None
 
 
-def _profiled(path: Path, target: Target) -> Profile | None:
+def _profiled(path: Path, target: Target, key: str | None) -> Profile | None:
     """The profile of `target` on this device beside the database `path`, if there is one."""
-    file = profile_path(path.parent, target.spec, device())
+    file = profile_path(path.parent, target.spec, device(key))
     return load_profile(file).current(target) if file.exists() else None

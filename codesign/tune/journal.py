@@ -41,7 +41,9 @@ class Journal:
         return found
 
     def keep(self, task: Task, choice: Choice, outcome: Outcome) -> None:
-        """Store a trial; it is on disk when this returns."""
+        """Store a trial; it is on disk when this returns. Nothing is stored of a lost one."""
+        if outcome.status == "lost":
+            return
         stored = self.stored(task)
         self.store.add_task(stored)
         self._add(stored, choice, outcome.status, outcome.seconds, message=outcome.message)

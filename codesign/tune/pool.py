@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from codesign.errors import TuningError
 from codesign.tune.outcome import Outcome
+from codesign.tune.remote import PATIENCE, Tracker
 from codesign.tune.trial import Status
 from codesign.tune.work import Parcel
 
@@ -25,8 +26,8 @@ Reply = Callable[[Any], None]
 class Worker:
     """A process, its pipe, the tasks it knows, and what it is doing."""
 
-    def __init__(self, target: str, cores: Sequence[int]) -> None:
-        self.target, self.cores = target, cores
+    def __init__(self, target: str, cores: Sequence[int], tracker: Tracker | None = None) -> None:
+        self.target, self.cores, self.tracker = target, cores, tracker
         self.start()
 
     def start(self) -> None:
@@ -38,8 +39,11 @@ class Worker:
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "codesign.tune.worker", str(theirs.fileno()), self.target]
-                + [str(core) for core in self.cores],
+                [
+                    *(sys.executable, "-m", "codesign.tune.worker"),
+                    *(str(theirs.fileno()), self.target, *self._bench()),
+                    *(str(core) for core in self.cores),
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self.log,
@@ -51,6 +55,10 @@ class Worker:
         self.reply: Reply | None = None
         self.until = time.monotonic() + START_SECONDS
         self.ready = False
+
+    def _bench(self) -> tuple[str, str]:
+        tracker = self.tracker
+        return (f"{tracker.host}:{tracker.port}", tracker.key) if tracker else ("-", "-")
 
     @property
     def idle(self) -> bool:
@@ -79,16 +87,29 @@ class Worker:
 
 
 class Pool:
-    """At most `most` workers for one target, each on cores of its own; a context manager."""
+    """At most `most` workers for one target, each on cores of its own; a context manager.
+
+    With a `tracker` there is a worker for each of its devices instead, which builds here and runs
+    there, with more patience.
+    """
 
     def __init__(
-        self, target: str, threads: int, seconds: float = 20.0, most: int | None = None
+        self,
+        target: str,
+        threads: int,
+        seconds: float = 20.0,
+        most: int | None = None,
+        tracker: Tracker | None = None,
     ) -> None:
+        self.failed_starts = 0
+        if tracker is not None:
+            self.seconds = seconds + 4 * PATIENCE
+            self.workers = [Worker(target, (), tracker) for _ in range(tracker.count())]
+            return
         cores = sorted(os.sched_getaffinity(0))
         count = max(1, min(len(cores) // threads, most or len(cores)))
         shares = [cores[i * threads : (i + 1) * threads] or cores for i in range(count)]
         self.seconds = seconds
-        self.failed_starts = 0
         self.workers = [Worker(target, share) for share in shares]
 
     def __enter__(self) -> "Pool":
@@ -140,6 +161,15 @@ class Pool:
             reply, worker.reply = worker.reply, None
             assert reply is not None
             reply(answer)
+            if isinstance(answer, Outcome) and answer.status == "lost":
+                self._retire(worker, answer.message)
+
+    def _retire(self, worker: Worker, why: str) -> None:
+        """Go on without `worker`; TuningError if it was the last one."""
+        worker.stop()
+        self.workers.remove(worker)
+        if not self.workers:
+            raise TuningError(f"{why}; what was measured is kept")
 
     def _replace(self, worker: Worker, outcome: Outcome) -> None:
         """Start `worker` anew and tell who waits for it what happened."""

@@ -1,12 +1,10 @@
 """Building, checking and timing one candidate, in the process of a worker."""
 
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import cycle
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,13 +12,11 @@ from codesign.errors import CodesignError
 from codesign.ir.graph import Graph
 from codesign.ir.program import Assignment, Point
 from codesign.mapping.target import Target
-from codesign.runtime.execute import Executable
-from codesign.runtime.library import load_library
+from codesign.runtime.built import Built
 from codesign.tune.outcome import Outcome
+from codesign.tune.remote import DeviceLostError, SessionBrokenError
 from codesign.tune.work import FLOAT_TOLERANCE, Arrays, Parcel, placed
 
-COLD_BYTES = 6 << 20  # beyond a core's own cache: runs take turns over copies of this size in all
-MOST_COPIES = 8
 SECONDS = 0.03
 REPEATS = (3, 60)
 HOPELESS = 3.0  # a candidate so many times slower than the best is not timed again
@@ -35,61 +31,79 @@ class Limits:
     most: int = REPEATS[1]
 
 
-class Candidate:
-    """A built candidate: copies of it to take turns over, and the steps that are its own."""
+class Candidate(Protocol):
+    """A built candidate on some device."""
 
-    def __init__(self, executables: list[Executable], layer: str) -> None:
-        self.turns: Iterator[Executable] = cycle(executables)
-        self.first = executables[0]
-        self.own = [i for i, step in enumerate(self.first.plan.steps) if step.layer == layer]
+    def outputs(self, inputs: Arrays) -> Arrays:
+        """What it makes of `inputs`."""
 
     def time(self) -> float:
-        """Seconds that its steps take in one run."""
-        steps = next(self.turns).time_steps(1)
-        return sum(steps[i][0] for i in self.own)
+        """Seconds that its own steps take in one run."""
+
+
+class Bench(Protocol):
+    """Where candidates run."""
+
+    def load(self, made: Built, parcel: Parcel) -> AbstractContextManager[Candidate]:
+        """A candidate ready to be run."""
 
 
 @contextmanager
 def built(
-    parcel: Parcel, graph: Graph, target: Target, kernel: str, point: Point
+    parcel: Parcel, graph: Graph, target: Target, kernel: str, point: Point, bench: Bench
 ) -> Iterator[Candidate]:
-    """A candidate ready to be run, its library in a folder that goes with it."""
+    """A candidate, built and loaded on `bench`."""
     choice = Assignment(kernel, parcel.nodes, point)
     program = placed(graph, parcel.nodes, target, choice)
     target.verify(program)
-    made = target.build(program)
-    with tempfile.TemporaryDirectory(prefix="codesign-tune-") as folder:
-        library = load_library(made.code.save(Path(folder)).path)
-        size = made.plan.arena + sum(array.nbytes for array in made.weights.values())
-        copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
-        executables = [
-            Executable(made.plan, library, made.weights, target.threads) for _ in range(copies)
-        ]
-        for executable in executables:
-            executable.bind(parcel.inputs)
-        yield Candidate(executables, parcel.nodes[0])
+    with bench.load(target.build(program), parcel) as candidate:
+        yield candidate
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A task at a bench: what every trial and duel of it needs."""
+
+    parcel: Parcel
+    graph: Graph
+    target: Target
+    bench: Bench
+
+    def built(self, kernel: str, point: Point) -> AbstractContextManager[Candidate]:
+        """A candidate of the task."""
+        return built(self.parcel, self.graph, self.target, kernel, point, self.bench)
 
 
 def trial(
-    parcel: Parcel,
-    graph: Graph,
-    target: Target,
-    kernel: str,
-    point: Point,
-    best: float | None,
-    limits: Limits,
+    subject: Subject, kernel: str, point: Point, best: float | None, limits: Limits
 ) -> Outcome:
-    """Build, check and time a candidate; hopeless ones, compared with `best`, only once."""
+    """Build, check and time a candidate; hopeless ones, compared with `best`, only once.
+
+    One that breaks the session with its device gets a second, on another device if there is one.
+    """
     try:
-        with built(parcel, graph, target, kernel, point) as candidate:
-            problem = wrong(candidate.first(parcel.inputs), parcel)
-            if problem:
-                return Outcome("wrong", message=problem)
-            return Outcome("ok", tuple(_times(candidate, best, limits)))
+        try:
+            return _tried(subject, kernel, point, best, limits)
+        except SessionBrokenError:
+            return _tried(subject, kernel, point, best, limits)
+    except DeviceLostError as error:
+        return Outcome("lost", message=str(error))
+    except SessionBrokenError as error:
+        return Outcome("crashed", message=str(error))
     except CodesignError as error:
         return Outcome("failed", message=str(error))
     except Exception as error:  # noqa: BLE001  (whatever the compiler raises is this candidate's)
         return Outcome("failed", message=f"{type(error).__name__}: {error}"[:500])
+
+
+def _tried(
+    subject: Subject, kernel: str, point: Point, best: float | None, limits: Limits
+) -> Outcome:
+    with subject.built(kernel, point) as candidate:
+        problem = wrong(candidate.outputs(subject.parcel.inputs), subject.parcel)
+        if problem:
+            return Outcome("wrong", message=problem)
+        return Outcome("ok", tuple(_times(candidate, best, limits)))
 
 
 def _times(candidate: Candidate, best: float | None, limits: Limits) -> list[float]:

@@ -14,6 +14,7 @@ from codesign.tune.journal import Journal
 from codesign.tune.learned import Learned
 from codesign.tune.outcome import Outcome
 from codesign.tune.pool import Pool, Worker
+from codesign.tune.remote import Tracker
 from codesign.tune.result import Result, milliseconds, summary
 from codesign.tune.search import Choice, Search
 from codesign.tune.timing import Limits
@@ -28,12 +29,16 @@ ROUNDS = 40  # of a duel
 
 @dataclass(frozen=True)
 class Settings:
-    """How long to search: `trials` in all, those of earlier runs included, and `seconds`."""
+    """How long to search, and on the devices of which `tracker` if not on this one.
+
+    `trials` are counted in all, those of earlier runs included.
+    """
 
     trials: int = 1000
     seconds: float = inf
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
+    tracker: Tracker | None = None
 
 
 class Tuner:
@@ -60,7 +65,7 @@ class Tuner:
         """Search until the budget is spent or Ctrl-C, then settle; everything found is kept."""
         self._recall()
         self._tell("start", tasks=[self._row(a) for a in self.accounts], recalled=self.spent)
-        with Pool(self.target.spec, self.target.threads) as pool:
+        with Pool(self.target.spec, self.target.threads, tracker=self.settings.tracker) as pool:
             try:
                 self._search(pool)
             except KeyboardInterrupt:
@@ -116,6 +121,11 @@ class Tuner:
 
     def _note(self, account: Account, choice: Choice, outcome: Outcome) -> None:
         """Keep what came of a trial."""
+        if outcome.status == "lost":
+            account.search.running.discard(choice)
+            self.spent -= 1
+            self._tell("lost", **self._row(account), message=outcome.message)
+            return
         seconds = median(outcome.seconds) if outcome.status == "ok" else inf
         before = account.search.best[0]
         account.search.done(choice, seconds)
@@ -158,6 +168,8 @@ class Tuner:
             if choice == start:
                 return
             found: list[Duel] = []
+            while not pool.idle:
+                pool.poll(0.5)
 
             def reply(answer: Any, found: list[Duel] = found) -> None:
                 lost = isinstance(answer, Outcome)

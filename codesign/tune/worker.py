@@ -1,6 +1,8 @@
 """A worker process: takes tasks and candidates over a pipe, answers with outcomes.
 
-python -m codesign.tune.worker FD TARGET CORES...
+python -m codesign.tune.worker FD TARGET TRACKER KEY CORES...
+
+TRACKER is host:port of an RPC tracker, or `-` for this machine.
 
 Messages are ("task", Parcel), ("trial", work, kernel, point, best, limits) and ("duel", work,
 first, second, rounds). A worker ends when its pipe closes. It holds TVM and the tasks in memory.
@@ -13,40 +15,41 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from codesign import plugins
-from codesign.ir.graph import Graph
 from codesign.mapping.target import Target
 from codesign.tune.duel import duel
-from codesign.tune.timing import trial
-from codesign.tune.work import Parcel
+from codesign.tune.local import Local
+from codesign.tune.remote import Remote, Tracker
+from codesign.tune.timing import Bench, Subject, trial
 
 
 class Server:
     """Answers the messages of one connection."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.tasks: dict[str, tuple[Parcel, Graph]] = {}
+    def __init__(self, target: Target, bench: Bench) -> None:
+        self.target, self.bench = target, bench
+        self.tasks: dict[str, Subject] = {}
 
     def answer(self, message: tuple[Any, ...]) -> Any:
         """The reply to `message`."""
         match message:
             case ("task", parcel):
-                self.tasks[parcel.work] = parcel, parcel.graph()
+                self.tasks[parcel.work] = Subject(parcel, parcel.graph(), self.target, self.bench)
                 return "kept"
             case ("trial", work, kernel, point, best, limits):
-                return trial(*self.tasks[work], self.target, kernel, point, best, limits)
+                return trial(self.tasks[work], kernel, point, best, limits)
             case ("duel", work, first, second, rounds):
-                return duel(*self.tasks[work], self.target, first, second, rounds)
+                return duel(self.tasks[work], first, second, rounds)
         raise ValueError(f"unknown message {message[0]!r}")
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the pipe closes."""
-    handle, target, *cores = arguments
+    handle, target, tracker, key, *cores = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tuner decides when to stop
     if cores:
         os.sched_setaffinity(0, [int(core) for core in cores])
-    server = Server(plugins.make("target", target))
+    bench = Local() if tracker == "-" else Remote(Tracker.parse(tracker, key))
+    server = Server(plugins.make("target", target), bench)
     with Connection(int(handle)) as pipe:
         try:
             import tvm  # noqa: F401  (once, before the first candidate)

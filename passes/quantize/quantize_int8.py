@@ -1,6 +1,6 @@
 """Calibrated 8-bit quantization of weights and activations."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from codesign.interpret.evaluate import Interpreter
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
-from codesign.passes.quantize import scales
+from codesign.passes.quantize import scales, tables
 from codesign.passes.quantize.pays import paying
 from codesign.passes.quantize.regions import ANCHORS, Regions, refusal
 from codesign.passes.quantize.retype import rewrite
@@ -34,6 +34,11 @@ class QuantizeInt8(Pass):
     the add rounds once. Convolutions over three axes, and grouped ones but for depthwise, stay in
     float; so do layers that `skip` names (patterns), and, unless `slower` allows it, what would not
     get faster on the target, borders included.
+
+    Tables that are looked up (4096 float elements or more) are stored in signed codes with a scale
+    for each column, and what reads a row decodes it. That saves memory rather than time, so they
+    stay as long as the target predicts the program to take at most 1 % longer with them, whether
+    or not layers are in codes; their ranges are their own, and `skip` names their lookups.
 
     Before:
         %y: tensor<1x4x6x6xf32> = conv(%x, %w, %b)
@@ -64,7 +69,13 @@ class QuantizeInt8(Pass):
 
     def run(self, program: Program, context: Context) -> Program:
         graph = codes.unify(program.graph)
-        left = skipped(graph, self.skip, self.name)
+        left = skipped(graph, self.skip, self.name, tables.lookups(graph))
+        graph = self._layers(graph, left, context)
+        target = None if self.slower else context.target
+        return program.with_graph(tables.in_codes(graph, left, context, target))
+
+    def _layers(self, graph: Graph, left: Collection[str], context: Context) -> Graph:
+        """`graph` with convolutions and linear layers on codes, but those in `left`."""
         anchors = []
         for node in graph.nodes:
             if node.kind not in ANCHORS:
@@ -76,7 +87,7 @@ class QuantizeInt8(Pass):
             else:
                 anchors.append(node.name)
         if not anchors:
-            return program.with_graph(graph)
+            return graph
         regions = Regions(graph, frozenset(anchors))
         data = context.need_calibration(self.name)
         encodings = self._encodings(graph, regions, data, context)
@@ -86,8 +97,8 @@ class QuantizeInt8(Pass):
             return codes.unify(rewrite(graph, chosen, forms, self.per_channel))
 
         if self.slower or context.target is None:
-            return program.with_graph(write(regions))
-        return program.with_graph(paying(regions, write, context, context.target))
+            return write(regions)
+        return paying(regions, write, context, context.target)
 
     def _encodings(
         self, graph: Graph, regions: Regions, data: Dataset, context: Context

@@ -1,5 +1,7 @@
 """Scales and zero points from ranges and weights."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from codesign.ir.const import Const
@@ -36,6 +38,15 @@ def weight(
     if not per_channel:
         return Int(width, Const(np.float32(scale.max()), "float32"))
     return Int(width, Const(scale.astype(np.float32), "float32"), axis=0)
+
+
+def table(array: np.ndarray) -> Int:
+    """Symmetric 8-bit codes of a table [rows, columns], by column (axis 1).
+
+    The outliers of language models lie in few hidden dimensions (Dettmers et al., LLM.int8(),
+    2022), so that a scale for each row or for all would give most elements few codes.
+    """
+    return replace(weight(array.T, 8, True, None, 1.0), axis=1)
 
 
 def accumulator(x: Int, w: Int, axis: int) -> Int:

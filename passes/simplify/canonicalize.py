@@ -7,6 +7,7 @@ from typing import ClassVar
 from codesign.errors import UsageError
 from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Program
+from codesign.ir.types import TensorType
 from codesign.passes.simplify import codes
 from codesign.passes.simplify.rules import activations, identities, norms, shapes
 from codesign.rewrite.context import Context
@@ -81,11 +82,19 @@ class Canonicalize(Pass):
 
 
 def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context) -> None:
-    """Replace `node` by the first rule that applies."""
+    """Replace `node` by the first rule that applies.
+
+    A rule need not see that a constant broadcasts the result to another shape: then it is not
+    taken.
+    """
     for rule in RULES.get(node.kind, ()):
         value = rule(graph, node, edit)
-        if value is not None:
+        if value is not None and _fits(edit.type(value), graph.types[node.name]):
             edit.replace(node.name, value)
             made = f"%{value}" if value in graph.types else f"{edit.kind(value)} {edit.type(value)}"
             context.note(node.name, f"{node.kind} became {made} ({rule.__name__})")
             return
+
+
+def _fits(found: TensorType, wanted: TensorType) -> bool:
+    return (found.shape, found.dtype) == (wanted.shape, wanted.dtype)

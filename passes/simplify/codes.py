@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from codesign.analysis.codes import row_codes, table_of
 from codesign.ir.const import Const
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
@@ -142,11 +143,19 @@ def _bias(graph: Graph, node: Node, edit: Edit) -> None:
 
 
 def _keeps(graph: Graph, node: Node) -> bool:
-    """True if the op moves codes of one scale to one result, or to several of one encoding."""
+    """True if the op moves codes of one scale to one result, or to several of one encoding.
+
+    So does one that reads rows of a constant table of codes with a scale by column.
+    """
     forms = {graph.types[v].integer for v in node.outputs}
     form = next(iter(forms))
-    if len(forms) > 1 or form is None or form.axis is not None:
+    if len(forms) > 1 or form is None:
         return False
+    if form.axis is not None:
+        table = table_of(node)
+        if table is None or table not in graph.constants:
+            return False
+        return row_codes(graph.types[table], graph.types[node.name].rank) == form
     if node.kind == "max_pool" and (len(node.outputs) > 1 or form.signed):
         return False
     if isinstance(node.op, Resize) and node.op.mode != "nearest":

@@ -140,7 +140,7 @@ def _into(
     w = edit.constant(scaled, value, graph.types[value].encodings)
     b = edit.constant((bias * scale + shift).astype(dtype), f"{layer.name}.bias")
     folded = edit.add(layer.op, layer.inputs[0], w, b, name=layer.name)
-    edit.replace(layer.name, folded)
+    edit.bequeath(layer.name, folded)
     edit.replace(node.name, folded)
 
 

@@ -3,11 +3,12 @@
 Codes are int32 expressions here; only the end of the chain narrows them to what is stored.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codesign.analysis.codes import CLAMPS, clampable, code_bounds, scale_ratio
+from codesign.analysis.codes import CLAMPS, addable, clampable, code_bounds, scale_ratio
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.fixedpoint import fixed_point
 from codesign.ir.graph import Node
@@ -28,14 +29,14 @@ def int32(x: Expr) -> Expr:
 
 def lower_integer(chain: "Chain", node: Node, inputs: list["Value"]) -> "Value":
     """The result of `node`: int32 codes if its type is encoded, else float32."""
-    out = chain.group.type(node.name).integer
-    encodings = [chain.group.type(v).integer for v in node.operands]
+    out = laid(chain, node.name)
+    encodings = [laid(chain, v) for v in node.operands]
     constant = any(v in chain.group.graph.constants for v in node.operands)
     coded = [e for e in encodings if e is not None]
     exact = len(coded) == len(encodings) and not constant and out is not None
     if exact and out is not None and node.kind in CLAMPS and clampable(node, out):
         return _clamp(chain, node, inputs[0], coded[0], out)
-    if exact and out is not None and node.kind == "add" and out.axis is None:
+    if exact and out is not None and node.kind == "add" and addable(coded, out):
         terms = [(_centred(v, e), e) for v, e in zip(inputs, coded, strict=True)]
         return requantize(chain, terms, out)
     decoded = [
@@ -47,6 +48,15 @@ def lower_integer(chain: "Chain", node: Node, inputs: list["Value"]) -> "Value":
         return lowered(node.op, [value(env) for value in decoded])
 
     return result if out is None else encode(chain, result, out)
+
+
+def laid(chain: "Chain", value: str) -> Int | None:
+    """The integer encoding of `value`, if it has one, its axis counted in the chain's result."""
+    kind = chain.group.type(value)
+    form = kind.integer
+    if form is None or form.axis is None:
+        return form
+    return replace(form, axis=form.axis + chain.out.rank - kind.rank)
 
 
 def _centred(value: "Value", encoding: Int) -> "Value":
@@ -74,7 +84,7 @@ def requantize(chain: "Chain", terms: list[tuple["Value", Int]], out: Int) -> "V
     from tvm import tirx
 
     fixed = fixed_point([scale_ratio(e, out) for _, e in terms])
-    axis = next((e.axis for _, e in terms if e.axis is not None), 1)
+    axis = next((e.axis for _, e in terms if e.axis is not None), 0)
     multipliers = [chain.channels(m.astype(np.int64), axis) for m in fixed.multipliers]
     shift = chain.channels(fixed.shift.astype(np.int64), axis)
     half = np.left_shift(np.int64(1), fixed.shift.astype(np.int64) - 1)

@@ -145,9 +145,14 @@ def bottleneck(net: Net, x: str) -> str:
 
 
 def resize(net: Net, x: str) -> str:
-    """Nearest or linear interpolation to other sizes."""
+    """Nearest or linear interpolation to other sizes.
+
+    Longer axes stay as they are: onnxruntime computes coordinates in float32, and from 20 elements
+    to 12, for one, takes the neighbour of the element that is nearest.
+    """
     shape = net.shape(x)
-    sizes = [max(1, min(12, net.pick([s * 2, s * 2, s + 1, (s + 1) // 2]))) for s in shape[2:]]
+    other = [max(1, min(12, net.pick([s * 2, s * 2, s + 1, (s + 1) // 2]))) for s in shape[2:]]
+    sizes = [s if s > 12 else o for s, o in zip(shape[2:], other, strict=True)]
     fields = net.pick(
         [
             {"mode": "nearest", "coordinate_transformation_mode": "asymmetric",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from zlib import crc32
 
 import numpy as np
 from hypothesis import strategies as st
@@ -48,9 +49,13 @@ class _Growth:
     ends: list[str]
 
     def grow(self, step: Step, seed: int) -> None:
-        """Apply one step, another one where it does not fit the value's rank."""
+        """Apply one step, another one where it does not fit the value's rank.
+
+        Steps of one seed differ in their constants, or a normalization's shift would be the very
+        threshold that a choice after it compares with, and a rounding would decide.
+        """
         net, x = self.net, self.value
-        net.random = np.random.default_rng(seed)
+        net.random = np.random.default_rng([seed, crc32(step.__name__.encode())])
         flat = len(net.shape(x)) not in (3, 4)
         if flat and step in image_steps.STEPS:
             step = net.pick(FLAT)

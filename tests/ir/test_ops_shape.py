@@ -1,5 +1,6 @@
 """Shapes, cuts, pads, gathers and scatters against numpy."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,13 @@ def test_nearest_agrees_with_torch(factor: int, down: bool) -> None:
     op = Resize((1, 2, *size), coordinates="asymmetric", rounding="floor")
     expected = F.interpolate(torch.from_numpy(x), size, mode="nearest").numpy()
     np.testing.assert_array_equal(run(op, x), expected)
+
+
+def test_positions_that_are_whole_numbers_are_not_rounded_below() -> None:
+    for extent, size in product(range(1, 30), repeat=2):
+        op = Resize((size,), coordinates="asymmetric", rounding="floor")
+        exact = [i * extent // size for i in range(size)]
+        assert op.positions(0, extent).tolist() == exact
 
 
 def test_antialiased_resize_agrees_with_torch() -> None:

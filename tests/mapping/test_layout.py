@@ -8,8 +8,10 @@ from codesign.interpret.evaluate import evaluate
 from codesign.ir.builder import Builder
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.graph import Graph
+from codesign.ir.op import Op
 from codesign.ir.ops.activation import Relu
 from codesign.ir.ops.elementwise import Add
+from codesign.ir.ops.join import Concat
 from codesign.ir.ops.unary import Neg
 from codesign.ir.program import Assignment, Program, verify_program
 from codesign.mapping.group import Group
@@ -94,6 +96,16 @@ def test_values_of_another_rank_stay_plain() -> None:
     program = TARGET.place(Program(b.graph(b.op(Relu(), b.op(Add(), y, y, name="z"), name="s"))))
     assert program.graph.types["v"].layout is None
     TARGET.verify(program)
+
+
+@pytest.mark.parametrize("op", [Concat(1), Add()])
+def test_only_what_is_broadcast_along_the_blocked_axis_stays_plain(op: Op) -> None:
+    b = Builder()
+    two, one = (b.input(f"x{c}", (1, c, 3)) for c in (2, 1))
+    graph = b.graph(b.op(op, two, one))
+    group = Group(graph, graph.nodes)
+    assert TARGET.tied(group, two) and all(TARGET.tied(group, v) for v in group.outputs)
+    assert TARGET.tied(group, one) == (op.kind == "concat")
 
 
 def test_a_wrong_layout_is_named() -> None:

@@ -22,7 +22,7 @@ from codesign.ir.ops.cast import Cast
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.elementwise import Add, Div, Maximum, Minimum, Mul, Pow, Sub
 from codesign.ir.ops.join import Concat, Pad, Slice
-from codesign.ir.ops.matmul import MatMul
+from codesign.ir.ops.matmul import Linear, MatMul
 from codesign.ir.ops.norm import LayerNorm
 from codesign.ir.ops.pool import AvgPool
 from codesign.ir.ops.reduce import ReduceMean
@@ -92,6 +92,18 @@ def layer_norm_of_reciprocal(b: Builder, x: str) -> str:
     return b.op(Mul(), centred, b.op(Reciprocal(), root))
 
 
+def scaled_after_shift(b: Builder, x: str) -> str:
+    """The scale applies to the shift too, so the norm, which shifts last, cannot take it."""
+    shifted = b.op(Add(), b.op(LayerNorm(3), x), ramp(b, 6))
+    return b.op(Mul(), shifted, ramp(b, 6))
+
+
+def hard_sigmoid_of_linear(b: Builder, x: str) -> str:
+    """The 3 that is added is a bias to one rule and a part of the hard-sigmoid to another."""
+    shifted = b.op(Add(), b.op(Linear(), x, ramp(b, 5, 6)), number(b, 3, 5))
+    return b.op(Mul(), b.op(Clip(0.0, 6.0), shifted), number(b, 1 / 6))
+
+
 def linear(b: Builder, x: str) -> str:
     return b.op(Add(), ramp(b, 5), b.op(MatMul(), x, ramp(b, 6, 5)))
 
@@ -145,6 +157,8 @@ CASES: list[tuple[Make, list[str]]] = [
     (gelu_of_tanh, ["gelu"]),
     (layer_norm, ["layer_norm"]),
     (layer_norm_of_reciprocal, ["layer_norm"]),
+    (scaled_after_shift, ["layer_norm", "mul"]),
+    (hard_sigmoid_of_linear, ["linear", "hard_sigmoid"]),
     (linear, ["linear"]),
     (identities, ["relu"]),
     (clips, ["clip"]),
@@ -199,6 +213,20 @@ def zero_that_broadcasts(b: Builder, x: str) -> str:
     return b.op(Add(), x, number(b, 0, 3, 1, 1, 1, 1))
 
 
+def gelu_that_broadcasts(b: Builder, x: str) -> str:
+    erf = b.op(Erf(), b.op(Mul(), x, number(b, sqrt(0.5))))
+    whole = b.op(Mul(), x, b.op(Add(), erf, number(b, 1)))
+    return b.op(Mul(), whole, number(b, 0.5, 3, 1, 1, 1, 1))
+
+
+def bias_that_adds_an_axis(b: Builder, x: str) -> str:
+    return b.op(Add(), b.op(Linear(), x, ramp(b, 5, 6)), ramp(b, 1, 1, 1, 1, 5))
+
+
+def scale_that_adds_an_axis(b: Builder, x: str) -> str:
+    return b.op(Mul(), b.op(LayerNorm(3), x), ramp(b, 1, 1, 1, 1, 6))
+
+
 def reversed_slice(b: Builder, x: str) -> str:
     return b.op(Slice((3,), (5,), (-7,), (-1,)), x)
 
@@ -207,7 +235,8 @@ def reversed_slice(b: Builder, x: str) -> str:
     "make",
     [
         clip_of_seven, gate_of_another, norm_over_channels, pad_of_ones, pad_of_channels,
-        zero_that_broadcasts, reversed_slice,
+        zero_that_broadcasts, reversed_slice, gelu_that_broadcasts, bias_that_adds_an_axis,
+        scale_that_adds_an_axis,
     ],
 )  # fmt: skip
 def test_left_alone(make: Make) -> None:

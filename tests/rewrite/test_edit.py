@@ -118,6 +118,17 @@ def test_a_node_in_place_of_two_keeps_the_name_of_the_first() -> None:
     assert shape_of(edit.graph()) == ["a=clip(x)", "c=add(a, k)"]
 
 
+def test_another_value_has_the_name_of_one_that_is_gone() -> None:
+    edit = Edit(chain())
+    folded = edit.add(Clip(low=0.0, high=3.0), "x", name="new")
+    edit.bequeath("a", folded)
+    edit.replace("b", folded)
+    assert shape_of(edit.graph()) == ["a=clip(x)", "c=add(a, k)"]
+    again = edit.add(Relu(), "a", name="relu")  # it reads what a was, not what has its name
+    edit.replace("c", edit.add(Add(), folded, again, name="sum"))
+    assert shape_of(edit.graph()) == ["a=relu(x)", "b=clip(x)", "relu=relu(a)", "c=add(b, relu)"]
+
+
 def test_constants_keep_their_names_and_others_stay_beside_what_is_still_there() -> None:
     edit = Edit(chain())
     doubled = edit.constant(np.full((2, 3), 2, np.float32), "k")

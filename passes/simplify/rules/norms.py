@@ -44,7 +44,7 @@ def _last_axes(graph: Graph, bound: dict[str, str]) -> int | None:
 
 
 def scaled_norm(graph: Graph, node: Node, edit: Edit) -> str | None:
-    """A constant that a layer norm without scale is multiplied by is its scale."""
+    """A constant that a layer norm without scale and bias is multiplied by is its scale."""
     return _absorbed(graph, node, edit, Constant("scale"), 1)
 
 
@@ -63,12 +63,13 @@ def _absorbed(graph: Graph, node: Node, edit: Edit, wanted: Constant, role: int)
         array = graph.constants[other].array
         lost = array.ndim - len(shape)
         fits = array.size == np.prod(shape) and array.shape[max(lost, 0) :] == shape
-        if given[role] is not None or not fits or graph.only_use(x) is not node:
+        applied = any(value is not None for value in given[role:])
+        if applied or not fits or graph.only_use(x) is not node:
             continue
         vector = edit.constant(array.reshape(shape), other)
         inputs = [vector if i == role else v for i, v in enumerate(given)]
         made = edit.add(norm.op, *inputs, name=x)
-        edit.replace(x, made)  # nothing else reads it: the norm keeps its name
+        edit.bequeath(x, made)
         return made
     return None
 
@@ -97,6 +98,6 @@ def linear_bias(graph: Graph, node: Node, edit: Edit) -> str | None:
             continue
         bias = edit.constant(array.reshape(width), other)
         made = edit.add(layer.op, *layer.operands[:2], bias, name=x)
-        edit.replace(x, made)  # nothing else reads it: the layer keeps its name
+        edit.bequeath(x, made)
         return made
     return None

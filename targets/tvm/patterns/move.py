@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from codesign.analysis.codes import row_codes, table_of
 from codesign.analysis.estimate import LayerCost
 from codesign.ir.ops.gather import Embedding, Gather
 from codesign.ir.ops.join import Concat, Pad, Slice, Split, Tile
@@ -57,6 +58,8 @@ class Boxes:
         if const is None:
             return self.argument(value)
         code = self.group.output_type.integer if const.array.dtype.kind == "f" else None
+        if code is not None and code.axis is not None:  # a table's rows: its own scales
+            code = self.group.type(value).integer
         content = const.array if code is None else code.encode(const.array)["values"]
         return self.argument(np.ascontiguousarray(content))
 
@@ -259,8 +262,21 @@ MOVES: dict[str, Callable[[Any, Boxes], None]] = {
 }
 
 
+def coded_rows(group: Group) -> bool:
+    """True if rows of a constant table are read whose columns have scales of their own."""
+    table, out = table_of(group.anchor), group.output_type
+    if table is None or table not in group.graph.constants or out.integer is None:
+        return False
+    return out.integer.axis is not None and row_codes(group.type(table), out.rank) == out.integer
+
+
 def refuse_mixed(group: Group) -> Refusal | None:
-    """None if all values that are moved are plain, or codes of one encoding with one scale."""
+    """None if all values that are moved are plain, or codes of one encoding with one scale.
+
+    Rows of a constant table may have a scale for each column.
+    """
+    if coded_rows(group):
+        return None
     moved = [v for v in group.variables if group.type(v).dtype.is_float]
     kinds = [group.type(v) for v in (*moved, *group.outputs)]
     code = kinds[-1].integer

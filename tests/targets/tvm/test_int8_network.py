@@ -14,7 +14,7 @@ from codesign.ir.graph import Graph
 from codesign.ir.ops.activation import Clip, HardSwish, Relu, Sigmoid
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.elementwise import Add, Mul
-from codesign.ir.ops.join import Concat, Pad
+from codesign.ir.ops.join import Concat, Pad, Split
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.pool import AvgPool, MaxPool
 from codesign.ir.ops.reduce import ReduceMean
@@ -126,6 +126,25 @@ def test_constants_by_row_or_column_behind_a_pointwise_layer(
     assert "conv-int8" in [a.kernel for a in program.placement]
     for got, want in pairs:
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 3), (3, 1), (1, 17)])
+def test_parts_of_one_channel_are_cut_and_joined(sizes: tuple[int, int]) -> None:
+    b, random = Builder("net"), np.random.default_rng(0)
+
+    def layer(x: str, out: int) -> str:
+        shape = (out, b.types[x].shape[1], 1, 1)
+        w = b.constant(random.standard_normal(shape).astype(np.float32), "w")
+        return b.op(Conv((1, 1), ((0, 0),) * 2), x, w)
+
+    x = b.input("x", (2, 16, 3, 5))
+    joined = b.op(Concat(1), *(layer(x, size) for size in sizes))
+    cut = b.results(Split(1, sizes), layer(joined, sum(sizes)), names=["cut"])
+    graph = b.graph(*(layer(v, 16) for v in (joined, *cut)))
+    program, pairs = outputs(apply(graph, "quantize-int8", calibrated(graph)), Cpu(ISAS[-1]))
+    assert [a.kernel for a in program.placement].count("move") >= 2
+    for got, want in pairs:
+        np.testing.assert_array_equal(got, want)
 
 
 SIMPLIFY = ("fold-batch-norm", "canonicalize", "fold-constants")

@@ -1,0 +1,51 @@
+"""Candidates on this machine: in this process, taking turns over copies so that caches are cold."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+
+from codesign.runtime.built import Built
+from codesign.runtime.execute import Executable
+from codesign.runtime.library import load_library
+from codesign.tune.work import Arrays, Parcel
+
+COLD_BYTES = 6 << 20  # beyond a core's own cache: runs take turns over copies of this size in all
+MOST_COPIES = 8
+
+
+class LocalCandidate:
+    """A built candidate: copies of it to take turns over, and the steps that are its own."""
+
+    def __init__(self, executables: list[Executable], layer: str) -> None:
+        self.turns: Iterator[Executable] = cycle(executables)
+        self.first = executables[0]
+        self.own = [i for i, step in enumerate(self.first.plan.steps) if step.layer == layer]
+
+    def outputs(self, inputs: Arrays) -> Arrays:
+        """What it makes of `inputs`."""
+        return self.first(inputs)
+
+    def time(self) -> float:
+        """Seconds that its steps take in one run."""
+        steps = next(self.turns).time_steps(1)
+        return sum(steps[i][0] for i in self.own)
+
+
+class Local:
+    """This machine."""
+
+    @contextmanager
+    def load(self, made: Built, parcel: Parcel) -> Iterator[LocalCandidate]:
+        """A candidate ready to be run, its library in a folder that goes with it."""
+        with tempfile.TemporaryDirectory(prefix="codesign-tune-") as folder:
+            library = load_library(made.code.save(Path(folder)).path)
+            size = made.plan.arena + sum(array.nbytes for array in made.weights.values())
+            copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
+            executables = [
+                Executable(made.plan, library, made.weights, made.threads) for _ in range(copies)
+            ]
+            for executable in executables:
+                executable.bind(parcel.inputs)
+            yield LocalCandidate(executables, parcel.nodes[0])
