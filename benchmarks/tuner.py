@@ -10,7 +10,6 @@ no trial here). --quick takes 2 minutes instead of 10.
 """
 
 import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -65,8 +64,8 @@ def tuned(subject: Subject, records: Path, seconds: float) -> Course:
     return course
 
 
-def compiled(subject: Subject, records: Path) -> Call:
-    """A call of the model, compiled with `records`."""
+def compiled(subject: Subject, records: Path | None) -> Call:
+    """A call of the model, compiled with `records` or none."""
     made = codesign.compile(
         codesign.load(str(subject.path)), "cpu", measure="none", records=records
     )
@@ -161,7 +160,7 @@ def measure(options: Options, seconds: float) -> list[Row]:
         records = folder / "tuned.db"
         say(f"tuning for {seconds:.0f} s")
         course = tuned(subject, records, seconds)
-        calls = {"tuned": compiled(subject, records), "untuned": untuned(subject)}
+        calls = {"tuned": compiled(subject, records), "untuned": compiled(subject, None)}
         if options.selects("metaschedule"):
             say(f"MetaSchedule for {seconds:.0f} s")
             other = peer(subject, folder / "metaschedule", seconds)
@@ -176,21 +175,6 @@ def measure(options: Options, seconds: float) -> list[Row]:
         ratio = medians["metaschedule"] / medians["tuned"]
         rows.append(Row("MetaSchedule latency", ratio, "x tuned", 2.0, ">=", detail))
     return rows
-
-
-def untuned(subject: Subject) -> Call:
-    """A call of the model as it is compiled without any records."""
-    before = os.environ.get("CODESIGN_RECORDS")
-    os.environ["CODESIGN_RECORDS"] = "/nonexistent/tuning.db"
-    try:
-        made = codesign.compile(codesign.load(str(subject.path)), "cpu", measure="none")
-    finally:
-        if before is None:
-            del os.environ["CODESIGN_RECORDS"]
-        else:
-            os.environ["CODESIGN_RECORDS"] = before
-    feeds = dict(subject.feeds)
-    return lambda: made.run(feeds)
 
 
 def main(argv: list[str] | None = None) -> None:
