@@ -59,10 +59,8 @@ class Job:
         return resolved(self.passes, self.target.spec, self.context.seed)
 
     def unscheduled(self) -> "Job":
-        """This job up to the first pass that schedules."""
-        names = [step.name for step in self.passes]
-        stop = next((i for i, name in enumerate(names) if name in SCHEDULE), len(names))
-        return replace(self, passes=self.passes[:stop])
+        """This job without the passes that schedule: the others do not depend on them."""
+        return replace(self, passes=[step for step in self.passes if not step.schedules])
 
 
 def compile_model(
@@ -84,7 +82,8 @@ def compile_model(
 
     `passes` are names with options (`"quantize-int8{method=entropy}"`), one text of them, or Pass
     objects; else a `recipe` (its name or file) lists them; else the recipe `default` runs. Passes
-    that simplify come first and `place` and `layout` last where a list says nothing of them.
+    that simplify come first where a list names none, and `place` and `layout` last unless it
+    schedules after its last pass that changes the program (which undoes any scheduling before).
     `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
     the ledger shows accuracies. `measure` says which rows of the ledger are timed. `records` is a
     tuning database; without it the user's own is used where there is one. `score_samples` is how
@@ -210,18 +209,32 @@ def choose_recipe(passes: Passes | None, recipe: str | Path | Recipe | None) -> 
 
 
 def make_passes(recipe: Recipe, passes: Passes | None = None) -> list[Pass]:
-    """The passes to run, completed by simplification in front and scheduling behind."""
+    """The passes to run, completed by simplification in front and scheduling behind.
+
+    The first where `passes` name none of it, the second where it does not follow the last pass that
+    changes the program, as that undoes what was scheduled before.
+    """
     given = _given(passes) if passes is not None else list(recipe.steps)
     steps = [plugins.make("pass", s.name, s.options) if isinstance(s, Step) else s for s in given]
     names = {step.name for step in steps}
     known = plugins.table("pass")
     front = [] if names & set(SIMPLIFY) else [name for name in SIMPLIFY if name in known]
-    back = [name for name in SCHEDULE if name not in names]
     return [
         *(plugins.make("pass", n) for n in front),
         *steps,
-        *(plugins.make("pass", n) for n in back),
+        *(plugins.make("pass", n) for n in _left_to_schedule(steps)),
     ]
+
+
+def _left_to_schedule(steps: Sequence[Pass]) -> Sequence[str]:
+    """What of `SCHEDULE` has to follow `steps` so that they end in a scheduled program."""
+    left: Sequence[str] = SCHEDULE
+    for step in steps:
+        if step.name in SCHEDULE:
+            left = SCHEDULE[SCHEDULE.index(step.name) + 1 :]
+        elif not step.schedules:
+            left = SCHEDULE
+    return left
 
 
 def _given(passes: Passes) -> list[Step | Pass]:

@@ -93,5 +93,18 @@ def show_comparison(outcomes: "Sequence[Outcome]", peers: "Sequence[Outcome]") -
         rows,
         left=2,
     )
+    for row in outcomes:
+        if step := in_float(row):
+            console().print(
+                f"{row.name}: {step} left every layer in float, for 8 bits are not predicted to be "
+                "faster on this target (option slower=true takes them all the same)",
+                markup=False,
+            )
     if not peers:
         console().print("onnxruntime is not installed; pip install onnxruntime to compare")
+
+
+def in_float(outcome: "Outcome") -> str:
+    """The quantizing pass of a variant if it changed nothing, else nothing."""
+    steps = (row for row in outcome.ledger if row["step"].startswith("quantize-int8"))
+    return next((row["step"] for row in steps if row["remark"].startswith("changed nothing")), "")

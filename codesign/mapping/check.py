@@ -7,10 +7,10 @@ from typing import Any
 from codesign.errors import UnsupportedModelError
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
-from codesign.mapping.layout import without_layouts
 from codesign.mapping.place import anchors, candidates, choose
 from codesign.mapping.refusal import Refusal
 from codesign.mapping.target import Target
+from codesign.rewrite.unscheduled import without_layouts
 
 
 @dataclass(frozen=True)

@@ -28,25 +28,6 @@ def choose_layouts(program: Program, target: Target) -> Program:
     return _Rewriter(program, target, sides).run(groups)
 
 
-def without_layouts(program: Program) -> Program:
-    """`program`, not placed, with every value plain and no relayout nodes."""
-    graph = program.graph
-    same: dict[str, str] = {}
-    for node in graph.walk("relayout"):
-        same[node.name] = same.get(node.operands[0], node.operands[0])
-    nodes = tuple(
-        replace(n, inputs=tuple(None if v is None else same.get(v, v) for v in n.inputs))
-        for n in graph.nodes
-        if n.name not in same
-    )
-    kept = {v: t.without("layout") for v, t in graph.types.items() if v not in same}
-    outputs = tuple(same.get(v, v) for v in graph.outputs)
-    if not same and all(t == graph.types[v] for v, t in kept.items()):
-        return replace(program, placement=())
-    plain = replace(graph, nodes=nodes, types=kept, outputs=outputs)
-    return replace(program, graph=plain, placement=())
-
-
 def _cut(program: Program, target: Target, groups: list[Group]) -> set[str]:
     """The agnostic groups that run on blocked values."""
     import networkx as nx

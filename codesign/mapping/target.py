@@ -98,8 +98,8 @@ class Target(ABC):
 
     def choose_kernels(self, program: Program) -> Program:
         """`program` without layouts, with the cheapest kernel for every op."""
-        from codesign.mapping.layout import without_layouts
         from codesign.mapping.place import place
+        from codesign.rewrite.unscheduled import without_layouts
 
         return place(without_layouts(program), self)
 

@@ -1,7 +1,9 @@
 """Which layers of a graph a compression pass may change."""
 
 import fnmatch
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+
+import numpy as np
 
 from codesign.errors import UnknownNameError
 from codesign.ir.graph import Graph, Node
@@ -31,28 +33,43 @@ def stored(kind: TensorType, who: str) -> str:
     """Why pass `who` cannot change a weight that is stored as `kind`, "" if it is plain."""
     code, structure = kind.integer, kind.structure
     if code is not None:
-        return f"already stored as int{code.width}; put {who} before quantize-int8"
+        return f"stored as int{code.width}, and {who} needs floats: run it before quantizing"
     if structure is not None:
-        return f"already stored as {structure}; put {who} before the pass that did that"
-    return f"already stored as {kind}" if kind.element is not None else ""
+        return f"stored as {structure}, and {who} would fill its zeros: run it before pruning"
+    return f"stored as {kind}, and {who} needs plain floats" if kind.encodings else ""
 
 
 def plain_layers(graph: Graph, skip: tuple[str, ...], context: Context, who: str) -> Iterator[Node]:
     """Convolutions and linear layers that pass `who` may change, but those of patterns `skip`.
 
-    Their weights are constants without element and structure encodings; what has others is noted.
+    Their weights are constants without encodings; what has others is noted.
+    """
+    return constant_layers(graph, skip, context, who, lambda kind: stored(kind, who))
+
+
+def constant_layers(
+    graph: Graph,
+    skip: tuple[str, ...],
+    context: Context,
+    who: str,
+    refuse: Callable[[TensorType], str],
+) -> Iterator[Node]:
+    """Convolutions and linear layers of constant, finite weights, but those of patterns `skip`.
+
+    Others, and those for whose weight's type `refuse` has a reason, are noted.
     """
     left = skipped(graph, skip, who)
     for node in graph.nodes:
         if node.kind not in LAYERS or node.name in left:
             continue
-        constant = all(v in graph.constants for v in node.operands[1:])
-        kind = graph.types[node.operands[1]]
-        if not constant:
-            context.note(node.name, "its weight is no constant", done=False)
-        elif why := stored(kind, who):
+        if why := _not_constant(graph, node) or refuse(graph.types[node.operands[1]]):
             context.note(node.name, why, done=False)
-        elif kind.encodings:
-            context.note(node.name, f"already stored as {kind}", done=False)
         else:
             yield node
+
+
+def _not_constant(graph: Graph, node: Node) -> str:
+    if not all(v in graph.constants for v in node.operands[1:]):
+        return "its weight is no constant"
+    finite = np.isfinite(graph.constants[node.operands[1]].array).all()
+    return "" if finite else "its weight holds NaN or infinity"

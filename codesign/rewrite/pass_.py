@@ -19,8 +19,13 @@ class Pass(ABC):
     """
 
     name: ClassVar[str]
+    schedules: ClassVar[bool] = False  # chooses kernels or layouts; others never see them
     needs: ClassVar[frozenset[Need]] = frozenset()  # of the context, checked before anything runs
 
     @abstractmethod
     def run(self, program: Program, context: Context) -> Program:
-        """Return the rewritten program; its placement is empty unless this pass places."""
+        """Return the rewritten program, placed only if this pass `schedules`.
+
+        A pass that does not gets a program without kernels, layouts and relayout nodes, whatever
+        ran before it; what it changes has to be scheduled again, what it leaves stays scheduled.
+        """

@@ -19,6 +19,7 @@ from codesign.rewrite.ledger import Ledger, Row
 from codesign.rewrite.pass_ import Pass
 from codesign.rewrite.recorder import Measure, Recorder
 from codesign.rewrite.speedup import shortfall
+from codesign.rewrite.unscheduled import without_layouts
 
 
 def run_pipeline(
@@ -90,10 +91,16 @@ def _share(context: Context, i: int, total: int) -> Iterator[None]:
 
 
 def run_pass(program: Program, step: Pass, context: Context) -> Program:
-    """`program` after one pass, verified; its notes, and no others, are in the context."""
+    """`program` after one pass, verified; its notes, and no others, are in the context.
+
+    A pass that does not schedule works on the program as it was before it was scheduled; a program
+    that it leaves as it is stays scheduled.
+    """
     context.notes = []
     context.progress(step.name, 0.0)
-    after = _run(program, step, context)
+    given = program if step.schedules else without_layouts(program)
+    after = _run(given, step, context)
+    after = program if after == given else after
     verify(after, context, spec.show(step.name, step))
     return after
 

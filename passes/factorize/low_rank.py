@@ -26,9 +26,20 @@ class Spectrum:
 
     def rank_for(self, energy: float) -> int:
         """The least rank (at least 1) that holds `energy`."""
-        total = float((self.s**2).sum())
-        share = np.cumsum(self.s**2) / total if total else np.ones_like(self.s)
-        return min(int(np.searchsorted(share, energy - 1e-12)) + 1, self.s.size)
+        return self.rank_within(lost_share(energy) * float((self.s**2).sum()))
+
+    def rank_within(self, lost: float) -> int:
+        """The least rank (at least 1) without which at most `lost` of the squared norm goes."""
+        tails = np.cumsum(self.s[::-1] ** 2)[::-1]
+        return max(1, int(np.count_nonzero(tails > lost)))
+
+
+def lost_share(energy: float) -> float:
+    """What may go of a squared norm so that `energy` of it stays, rounding left in hand.
+
+    So a relative error of e, asked for as the energy 1 - e^2, is never exceeded.
+    """
+    return max(1 - energy - 2.0**-53, 0.0)
 
 
 def spectrum(matrix: np.ndarray) -> Spectrum:

@@ -10,7 +10,7 @@ from codesign.ir.ops.elementwise import Add
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.shape import Reshape, Transpose
 from codesign.passes.factorize.chain import Chain, Maker
-from codesign.passes.factorize.low_rank import spectrum
+from codesign.passes.factorize.low_rank import lost_share, spectrum
 
 Cores = list[np.ndarray]
 
@@ -22,21 +22,33 @@ def split(extent: int) -> tuple[int, int]:
 
 
 def train(tensor: np.ndarray, energy: float) -> Cores:
-    """Cores [r0, n, r1] of `tensor` that keep `energy` of its squared norm.
+    """Cores [r0, n, r1] of `tensor` that keep `energy` of its squared norm, in float64.
 
     TT-SVD (Oseledets, "Tensor-train decomposition", 2011, algorithm 1): each of the d - 1
-    decompositions may lose its share of the rest.
+    decompositions may lose the same share of the whole. The cores before it are orthogonal, so what
+    they lose adds up to the error of the train.
     """
-    lost = (1 - energy) / max(tensor.ndim - 1, 1)
+    rest = tensor.astype(np.float64)
+    lost = lost_share(energy) * float((rest**2).sum()) / max(tensor.ndim - 1, 1)
     cores: Cores = []
-    rank, rest = 1, tensor.astype(np.float64)
+    values: list[np.ndarray] = []
+    rank = 1
     for extent in tensor.shape[:-1]:
         found = spectrum(rest.reshape(rank * extent, -1))
-        kept = found.rank_for(1 - lost)
-        left, right = found.factors(kept)
-        cores.append(left.reshape(rank, extent, kept))
-        rank, rest = kept, right
-    return [*cores, rest.reshape(rank, tensor.shape[-1], 1)]
+        kept = found.rank_within(lost)
+        cores.append(found.u[:, :kept].reshape(rank, extent, kept))
+        values.append(found.s[:kept])
+        rank, rest = kept, found.s[:kept, None] * found.vt[:kept]
+    return _balanced([*cores, rest.reshape(rank, tensor.shape[-1], 1)], values)
+
+
+def _balanced(cores: Cores, values: list[np.ndarray]) -> Cores:
+    """The same train, the singular `values` between two cores shared by both."""
+    for i, s in enumerate(values):
+        root = np.sqrt(np.where(s > 0, s, 1.0))
+        cores[i] = cores[i] * root
+        cores[i + 1] = cores[i + 1] / root[:, None, None]
+    return cores
 
 
 class ConvTrain:

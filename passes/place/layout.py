@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from codesign.errors import UsageError
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
 from codesign.rewrite.pass_ import Need, Pass
@@ -11,7 +10,9 @@ from codesign.rewrite.pass_ import Need, Pass
 
 @dataclass(frozen=True)
 class Layout(Pass):
-    """Choose plain or blocked layouts for all values of a placed program, converting fewest bytes.
+    """Choose plain or blocked layouts for all values, converting fewest bytes.
+
+    A program that is not placed yet is placed first, as by `place`.
 
     Before:
         %y: tensor<1x16x6x6xf32> = conv(%x, %w)
@@ -22,12 +23,10 @@ class Layout(Pass):
     """
 
     name: ClassVar[str] = "layout"
+    schedules: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({"target"})
 
     def run(self, program: Program, context: Context) -> Program:
-        if program.graph.nodes and not program.placement:
-            raise UsageError(
-                "layout chooses for placed kernels, and none are placed: put `place` right before "
-                "it (a pass that changes the graph after `place` undoes it)"
-            )
-        return context.need_target(self.name).choose_layouts(program)
+        target = context.need_target(self.name)
+        placed = program if program.placement else target.choose_kernels(program)
+        return target.choose_layouts(placed)

@@ -24,6 +24,7 @@ class Place(Pass):
     """
 
     name: ClassVar[str] = "place"
+    schedules: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({"target"})
 
     def run(self, program: Program, context: Context) -> Program:

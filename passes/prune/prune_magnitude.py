@@ -1,25 +1,26 @@
 """Magnitude pruning: the smallest weights become zero."""
 
-import re
 from dataclasses import dataclass
-from math import prod
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from codesign.errors import UsageError
+from codesign.errors import UsageError, VerificationError
 from codesign.ir.const import Const
 from codesign.ir.encoding import Encoding
-from codesign.ir.encodings import NM, Bitmap, Block, Csr
 from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Program
 from codesign.ir.types import TensorType
+from codesign.passes.prune.pattern import Blocks, Runs, parse
+from codesign.passes.prune.select import keep
 from codesign.rewrite.context import Context
 from codesign.rewrite.edit import Edit
-from codesign.rewrite.layers import plain_layers
+from codesign.rewrite.layers import constant_layers
 from codesign.rewrite.pass_ import Pass
 
-_PATTERN = re.compile(r"(\d+)(:|x)(\d+)\Z")
+SPARSITY = 0.5  # where none is given
+_NEAR = 1e-3  # as 0.667 is to 2/3
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,17 @@ class PruneMagnitude(Pass):
 
     `pattern` is `unstructured`, `n:m` (n of m neighbours along the input channels stay: `2:4`) or
     `RxC` (whole blocks of the weight seen as a matrix [output, rest], by their norm: `16x1`).
-    `sparsity` is the share that goes; with `scope` `global` one threshold rules all layers, with
-    `layer` each loses that share. `skip` names layers (patterns) to leave. Layers with fewer than
-    `min_elements` weights, or whose sparse form would be larger, stay dense.
+    `sparsity` (0.5 unless given) is the share of all weights or blocks that is zero afterwards,
+    rounded down; with `scope` `global` the lowest of all layers together go, with `layer` each
+    loses that share. Of equal ones the first stay. `n:m` fixes its share and scope itself.
+
+    Shares are not exact where runs or blocks do not divide a weight: a shorter last run keeps up to
+    n too, and a block at the edge counts as a whole one. Layers smaller than a block or a run stay,
+    as do those with fewer than `min_elements` weights, those whose sparse form would be larger, and
+    those that `skip` names (patterns).
+
+    A pruned layer may be pruned again, which replaces its structure; a quantized one keeps its
+    codes, as long as one of them stands for zero exactly.
 
     Before:
         const %w: tensor<16x64x1x1xf32> = ...
@@ -42,111 +51,123 @@ class PruneMagnitude(Pass):
 
     name: ClassVar[str] = "prune-magnitude"
 
-    sparsity: float = 0.5
+    sparsity: float | None = None
     pattern: str = "unstructured"
     scope: Literal["global", "layer"] = "layer"
     min_elements: int = 256
     skip: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.sparsity < 1:
+        if self.sparsity is not None and not 0 < self.sparsity < 1:
             raise UsageError(f"{self.name}: sparsity is {self.sparsity}, expected between 0 and 1")
-        found = _PATTERN.match(self.pattern)
-        if self.pattern != "unstructured" and found is None:
+        shape = self._shape
+        if not isinstance(shape, Runs):
+            return
+        share = 1 - shape.n / shape.m
+        if self.sparsity is not None and abs(self.sparsity - share) > _NEAR:
             raise UsageError(
-                f"{self.name}: pattern is {self.pattern!r}, expected unstructured, n:m or RxC"
+                f"{self.name}: pattern {self.pattern} makes {share:.4g} of each run zero, but "
+                f"sparsity is {self.sparsity}; leave sparsity out, or use another pattern"
             )
-        if found and (int(found[1]) < 1 or int(found[3]) < 1):
-            raise UsageError(f"{self.name}: pattern {self.pattern!r} needs positive numbers")
-        if found and found[2] == ":" and int(found[1]) >= int(found[3]):
-            raise UsageError(f"{self.name}: pattern {self.pattern!r} keeps everything")
+        if self.scope == "global":
+            raise UsageError(
+                f"{self.name}: pattern {self.pattern} prunes each run by itself, so scope=global "
+                "has no meaning; leave scope out, or use pattern=unstructured or RxC"
+            )
+
+    @cached_property
+    def _shape(self) -> Blocks | Runs:
+        return parse(self.pattern, self.name)
 
     def run(self, program: Program, context: Context) -> Program:
         graph = program.graph
-        layers = [
-            node
-            for node in plain_layers(graph, self.skip, context, self.name)
-            if graph.types[node.operands[1]].size >= self.min_elements
-        ]
-        scores = {n.name: self._scores(_matrix(graph, n)) for n in layers}
-        limits = self._limits(scores)
+        found = constant_layers(graph, self.skip, context, self.name, _refusal)
+        layers = [node for node in found if self._takes(graph, node, context)]
+        masks = self._masks([_weight(graph, node) for node in layers])
         edit = Edit(graph)
-        for node in layers:
-            self._store(edit, graph, node, scores[node.name] > limits[node.name], context)
+        for node, mask in zip(layers, masks, strict=True):
+            pruned = np.where(mask, _weight(graph, node), _weight(graph, node).dtype.type(0))
+            self._store(edit, graph, node, pruned, context)
         return program.with_graph(edit.graph())
 
-    def _block(self) -> tuple[int, int]:
-        found = _PATTERN.match(self.pattern)
-        return (int(found[1]), int(found[3])) if found and found[2] == "x" else (1, 1)
+    def _takes(self, graph: Graph, node: Node, context: Context) -> bool:
+        """Whether `node` is large enough for `min_elements` and the pattern."""
+        kind = graph.types[node.operands[1]]
+        if kind.size < max(self.min_elements, 1):
+            return False
+        why = self._shape.refusal(kind.shape)
+        if why:
+            context.note(node.name, why, done=False)
+        return not why
 
-    def _nm(self) -> tuple[int, int] | None:
-        found = _PATTERN.match(self.pattern)
-        return (int(found[1]), int(found[3])) if found and found[2] == ":" else None
-
-    def _scores(self, matrix: np.ndarray) -> np.ndarray:
-        """The magnitude of each weight, or the mean square root of each block."""
-        rows, columns = self._block()
-        height, width = (-(-e // b) for e, b in zip(matrix.shape, (rows, columns), strict=True))
-        padded = np.zeros((height * rows, width * columns))
-        padded[: matrix.shape[0], : matrix.shape[1]] = matrix
-        squares = padded.reshape(height, rows, width, columns) ** 2
-        scores: np.ndarray = np.sqrt(squares.mean(axis=(1, 3)))
-        return scores
-
-    def _limits(self, scores: dict[str, np.ndarray]) -> dict[str, float]:
-        """The score up to which a layer's weights go."""
-        if self.scope == "layer" or not scores:
-            return {name: float(np.quantile(s, self.sparsity)) for name, s in scores.items()}
-        joined = np.concatenate([s.reshape(-1) for s in scores.values()])
-        return dict.fromkeys(scores, float(np.quantile(joined, self.sparsity)))
-
-    def _mask(self, weight: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """True for the weights that stay, `kept` saying so by weight or block of the matrix."""
-        pattern = self._nm()
-        if pattern is not None:
-            return NM(*pattern).keep(weight)
-        rows, columns = self._block()
-        mask = np.repeat(np.repeat(kept, rows, axis=0), columns, axis=1)
-        width = prod(weight.shape[1:])
-        return mask[: weight.shape[0], :width].reshape(weight.shape)
+    def _masks(self, weights: list[np.ndarray]) -> list[np.ndarray]:
+        """True for what stays of each of `weights`."""
+        shape, share = self._shape, SPARSITY if self.sparsity is None else self.sparsity
+        if isinstance(shape, Runs):
+            return [shape.keep(w) for w in weights]
+        scores = [shape.scores(w) for w in weights]
+        if self.scope == "global":
+            kept = keep(scores, share)
+        else:
+            kept = [mask for s in scores for mask in keep([s], share)]
+        return [shape.mask(k, w.shape) for k, w in zip(kept, weights, strict=True)]
 
     def _store(
-        self, edit: Edit, graph: Graph, node: Node, kept: np.ndarray, context: Context
+        self, edit: Edit, graph: Graph, node: Node, pruned: np.ndarray, context: Context
     ) -> None:
+        """Put the `pruned` weight into `node`, if storing it so is smaller; noted either way."""
         value = node.operands[1]
-        kind, const = graph.types[value], graph.constants[value]
-        mask = self._mask(const.array, kept)
-        pruned = np.where(mask, const.array, const.array.dtype.type(0))
-        best = min(self._forms(kind, pruned, kept), key=lambda form: form.bits)
-        gone = 1 - np.count_nonzero(pruned) / pruned.size
-        if best.bits >= kind.bits:
-            context.note(node.name, f"{gone:.0%} zeros would not be smaller stored", done=False)
+        kind = graph.types[value]
+        best = _smallest(kind, self._shape.forms(pruned))
+        why = _no_gain(kind, best, pruned, graph.constants[value].array)
+        if best is None or why:
+            context.note(node.name, why, done=False)
             return
         weight = edit.constant(Const.share(pruned), value, best.encodings)
-        inputs = (node.inputs[0], weight, *node.inputs[2:])
-        edit.replace(node.name, edit.add(node.op, *inputs, name=node.name))
-        context.note(node.name, f"{gone:.1%} of its weights are zero")
-
-    def _forms(self, kind: TensorType, pruned: np.ndarray, kept: np.ndarray) -> list[TensorType]:
-        """The ways to store the pruned weight."""
-        nnz = int(np.count_nonzero(pruned))
-        nm = self._nm()
-        forms: list[Encoding] = [Csr(nnz), Bitmap(nnz)]
-        if nm is not None:
-            forms = [NM(*nm)]
-        elif self._block() != (1, 1):
-            forms = [Block(self._block(), int(kept.sum()))]
-        return [kind.with_encoding(form) for form in forms if _fits(form, kind)]
+        inputs, types = (node.inputs[0], weight, *node.inputs[2:]), graph.output_types(node)
+        edit.replace(node.name, edit.add(node.op, *inputs, name=node.name, types=types))
+        context.note(node.name, f"{_zeros(pruned):.1%} of its weights are zero")
 
 
-def _matrix(graph: Graph, node: Node) -> np.ndarray:
-    weight = graph.constants[node.operands[1]].array
-    return np.abs(weight.reshape(weight.shape[0], prod(weight.shape[1:])).astype(np.float64))
+def _refusal(kind: TensorType) -> str:
+    """Why a weight of this type cannot be pruned, "" if it can."""
+    element = kind.element
+    if element is not None and not element.zero_is_zero:
+        return f"no code of its {element.kind} stands for exactly 0 as 0: prune before quantizing"
+    others = [e.kind for e in kind.encodings if e.role not in ("structure", "element")]
+    return f"stored as {', '.join(others)}: prune it before" if others else ""
+
+
+def _smallest(kind: TensorType, forms: list[Encoding]) -> TensorType | None:
+    """The type that takes the fewest bits with one of `forms`, None if none can store it."""
+    fitting = [kind.with_encoding(form) for form in forms if _fits(form, kind)]
+    return min(fitting, key=lambda found: found.bits, default=None)
+
+
+def _no_gain(
+    kind: TensorType, best: TensorType | None, pruned: np.ndarray, before: np.ndarray
+) -> str:
+    """Why a weight of `kind` had better not become `pruned`, stored as `best`; "" if it had."""
+    gone = f"{_zeros(pruned):.0%} zeros"
+    if best is None:
+        return f"{gone} cannot be stored in this pattern"
+    if best.bits >= kind.without("structure").bits:
+        return f"{gone} would not be smaller stored"
+    if best.bits > kind.bits:
+        return f"{gone} would be larger stored than as {kind.structure}"
+    same = best == kind and np.array_equal(pruned, before)
+    return f"{_zeros(before):.0%} of its weights are zero already" if same else ""
+
+
+def _zeros(weight: np.ndarray) -> float:
+    return 1 - float(np.count_nonzero(weight)) / weight.size
+
+
+def _weight(graph: Graph, node: Node) -> np.ndarray:
+    return graph.constants[node.operands[1]].array
 
 
 def _fits(form: Encoding, kind: TensorType) -> bool:
-    from codesign.errors import VerificationError
-
     try:
         form.check(kind.shape)
     except VerificationError:

@@ -30,8 +30,9 @@ class QuantizeInt8(Pass):
     Layers compute int8 x uint8 -> int32 and requantize by fixed-point multipliers (Jacob et al.,
     2018). Ranges come from calibration data by `method`. Values joined by a concat, a pool or a
     reshape share a scale; a layer whose result goes into a residual add keeps it in 32 bits, and
-    the add rounds once. `skip` names layers (patterns) to leave in float. What would not get
-    faster on the target, borders included, stays in float, unless `slower` allows it.
+    the add rounds once. Convolutions over three axes, and grouped ones but for depthwise, stay in
+    float; so do layers that `skip` names (patterns), and, unless `slower` allows it, what would not
+    get faster on the target, borders included.
 
     Tables that are looked up (4096 float elements or more) are stored in signed codes with a scale
     for each column, and what reads a row decodes it. That saves memory rather than time, so they

@@ -111,12 +111,17 @@ def _normalization(graph: Graph, node: Node, epsilon: float) -> Affine | None:
 
 
 def _foldable(graph: Graph, node: Node, x: str) -> Node | None:
-    """The layer that makes `x`, if its weights are plain constants and `node` alone reads it."""
+    """The layer that makes `x`, if `node` alone reads it and its weights are constant floats.
+
+    They may be sparse: a scaled zero is zero.
+    """
     before = graph.producers.get(x)
     if before is None or before.kind not in LINEAR or graph.only_use(x) is not node:
         return None
     weights = before.operands[1:]
-    plain = all(v in graph.constants and not graph.types[v].encodings for v in weights)
+    plain = all(
+        v in graph.constants and not graph.types[v].without("structure").encodings for v in weights
+    )
     grouped = before.kind == "conv_transpose" and getattr(before.op, "groups", 1) > 1
     normed = node.kind == "batch_norm" and before.kind == "linear" and graph.types[x].rank > 2
     return before if plain and not grouped and not normed else None
@@ -130,7 +135,9 @@ def _into(
     along[LINEAR[layer.kind]] = -1
     bias = graph.constants[layer.operands[2]].array if len(layer.operands) > 2 else 0.0
     dtype = weight.dtype
-    w = edit.constant((weight * scale.reshape(along)).astype(dtype), layer.operands[1])
+    value = layer.operands[1]
+    scaled = (weight * scale.reshape(along)).astype(dtype)
+    w = edit.constant(scaled, value, graph.types[value].encodings)
     b = edit.constant((bias * scale + shift).astype(dtype), f"{layer.name}.bias")
     folded = edit.add(layer.op, layer.inputs[0], w, b, name=layer.name)
     edit.bequeath(layer.name, folded)

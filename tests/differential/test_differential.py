@@ -119,15 +119,18 @@ def test_quantized(drawn: Drawn, target: Cpu, method: str) -> None:
 
 
 @examples(6)
-@given(networks(QUANTIZABLE, 4, 9), st.sampled_from(["", "pattern=2:4", "pattern=4x1"]))
-def test_everything(drawn: Drawn, pruning: str) -> None:
-    """Pruned, factorized and quantized at once, and the text of it read back."""
+@given(
+    networks(QUANTIZABLE, 4, 9), st.sampled_from(["", "pattern=2:4", "pattern=4x1"]), st.booleans()
+)
+def test_everything(drawn: Drawn, pruning: str, late: bool) -> None:
+    """Pruned (`late`: after that), factorized and quantized, and the text of it read back."""
     feeds = drawn.feeds()
     steps = [
         f"prune-magnitude{{min_elements=64,{pruning}}}" if pruning else "prune-magnitude",
         "factorize-svd{keep=0.9}",
         "quantize-int8",
     ]
+    steps = [*steps[1:], steps[0]] if late else steps
     program = run.placed(run.imported(drawn), HOST, steps, drawn.feeds(1, 4))
     want = evaluate_integer(program.graph, feeds)
     share = 0.05 if run.rounds_floats(program.graph) else run.TOLERANCE

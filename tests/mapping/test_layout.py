@@ -15,7 +15,7 @@ from codesign.ir.ops.join import Concat
 from codesign.ir.ops.unary import Neg
 from codesign.ir.program import Assignment, Program, verify_program
 from codesign.mapping.group import Group
-from codesign.mapping.layout import without_layouts
+from codesign.rewrite.unscheduled import without_layouts
 from tests.mapping.test_place import graphs
 from tests.mapping.toy import ToyTarget
 from tests.strategies import inputs_of

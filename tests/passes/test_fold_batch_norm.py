@@ -50,6 +50,17 @@ def test_into_every_kind_of_layer(kind: str) -> None:
     same(before, after)
 
 
+def test_into_a_pruned_layer() -> None:
+    b = Builder()
+    before = b.graph(norm(b, layer(b, "conv", b.input("x", (2, 4, 5, 5)))), output_names=["out"])
+    pruned = apply(before, "prune-magnitude{sparsity=0.6,min_elements=16}")
+    after = apply(pruned, "fold-batch-norm")
+    assert len(after.nodes) == 1
+    old, new = (g.by_name["a"].operands[1] for g in (pruned, after))
+    assert after.types[new].structure == pruned.types[old].structure is not None
+    same(pruned, after)
+
+
 @given(st.lists(st.sampled_from(["mul", "add", "sub", "div", "norm"]), max_size=4))
 def test_chains_of_scales_and_shifts(steps: list[str]) -> None:
     b = Builder()

@@ -65,9 +65,16 @@ def test_again_gives_the_same() -> None:
     assert set(again.graph.nodes) == set(program.graph.nodes)
 
 
-def test_needs_kernels_and_a_target() -> None:
-    with pytest.raises(UsageError, match="put `place` right before it"):
-        run_pass(Program(network()), Layout(), Context(target=TARGET))
-    placed = run_pass(Program(network()), Place(), Context(target=TARGET))
+def test_places_what_is_not_placed() -> None:
+    context = Context(target=TARGET)
+    assert run_pass(Program(network()), Layout(), context) == laid_out(network())
+
+
+def test_a_second_run_changes_nothing() -> None:
+    program = laid_out(network())
+    assert run_pass(program, Layout(), Context(target=TARGET)) == program
+
+
+def test_needs_a_target() -> None:
     with pytest.raises(UsageError, match="--target"):
-        run_pass(placed, Layout(), Context())
+        run_pass(Program(network()), Layout(), Context())

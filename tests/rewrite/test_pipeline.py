@@ -96,6 +96,7 @@ class Misplace(Pass):
     """Put a convolution on a kernel that does not take it."""
 
     name: ClassVar[str] = "misplace"
+    schedules: ClassVar[bool] = True
 
     def run(self, program: Program, context: Context) -> Program:
         first, *rest = program.placement

@@ -92,7 +92,9 @@ def _reduce(
     acc: Buffer,
     carrier: str,
 ) -> None:
-    """Add all products of one element of the result."""
+    """Add all products of one element of the result, of which there may be none."""
+    if not all(bound for _, bound in c.reduced):
+        return
     names = [name for name, _ in c.reduced]
     extents = tuple(bound for _, bound in c.reduced)
     with f.serial(prod(extents), "k") as k:

@@ -1,5 +1,6 @@
 """Contractions that no other kernel takes: weights from run time, integers, any equation."""
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -68,6 +69,8 @@ class Contract(CpuKernel):
         types = group.graph.input_types(group.anchor)
         count = len(types) if group.anchor.kind == "einsum" else 2
         shapes = tuple(t.shape for t in types[:count] if t is not None)
+        if not all(math.prod(shape) for shape in shapes):
+            shapes = ()  # a sum of nothing reads nothing
         problem = Contraction(nest, shapes, kind.shape, physical_dtype(kind))
         chain, dtype = Chain(group), physical_dtype(kind)
         bias = group.input(2) if group.anchor.kind in ("conv", "linear") else None

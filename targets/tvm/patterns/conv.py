@@ -51,6 +51,8 @@ def refuse_float(group: Group) -> Refusal | None:
     """None if every value of the group is plain float32 and its weight a constant."""
     for value in (*group.operands, *group.outputs):
         kind = group.type(value)
+        if not kind.size:
+            return Refusal("convolutions have elements", f"%{value} is {kind}")
         if kind.dtype != "f32" or (kind.element is not None and value not in group.graph.constants):
             return Refusal("this kernel computes in float32", f"%{value} is {kind}")
     if group.constant(1) is None:
