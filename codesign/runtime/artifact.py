@@ -57,13 +57,13 @@ def open_artifact(path: str | Path, run: bool = True) -> Compiled:
     contents = _contents(folder, manifest, run)
     if run:
         check_machine(manifest)
-    owner = tempfile.TemporaryDirectory(prefix="codesign-")
+    library, owner = _own(contents[manifest.library], manifest.library)
     compiled = Compiled(
         manifest,
         load_weights(contents[WEIGHTS], manifest.weights),
         contents[PROGRAM].decode(),
         _report(contents[REPORT]),
-        _own(contents[manifest.library], Path(owner.name) / manifest.library),
+        library,
         owner,
     )
     if run:
@@ -71,20 +71,22 @@ def open_artifact(path: str | Path, run: bool = True) -> Compiled:
     return compiled
 
 
-def _own(content: bytes, path: Path) -> Path:
-    """A private copy of a library, at `path`.
+def _own(content: bytes, name: str) -> "tuple[Path, tempfile.TemporaryDirectory[str]]":
+    """A private copy of a library, and the folder that goes when nobody has it any more.
 
     What is loaded is so what was checked, whatever becomes of the folder; and the system, which
     takes a path that it has loaded before for the same library, loads it anew.
     """
     try:
+        owner = tempfile.TemporaryDirectory(prefix="codesign-")
+        path = Path(owner.name) / name
         path.write_bytes(content)
     except OSError as error:
         raise ArtifactError(
-            f"cannot copy {path.name} to the temporary folder {path.parent.parent}: "
-            f"{error.strerror}; free some space there or name another folder in TMPDIR"
+            f"cannot copy {name} to a temporary folder: {error.strerror}; free some space there or "
+            "name another folder in TMPDIR"
         ) from None
-    return path
+    return path, owner
 
 
 def is_artifact(path: Path) -> bool:
