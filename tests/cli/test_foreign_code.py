@@ -87,7 +87,7 @@ WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from codesign.cli impo
     [
         (("passes",), 0),
         (("passes", "quantize-int8"), 0),
-        (("compile", "tests.small:small_program", "-o", "out", "--dry-run"), 0),
+        (("compile", "tests.small:small_program", "-o", "never-written", "--dry-run"), 0),
         (("estimate", "tests.small:small_program"), 2),
         (("show", "tests.small:training_model"), 2),
     ],

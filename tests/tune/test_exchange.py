@@ -136,7 +136,7 @@ def test_no_database_is_overwritten(store: Store, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is not overwritten"):
             export(store, path)
     assert store.trials() == list(KEPT)
-    with pytest.raises(ArtifactError, match="directory"):
+    with pytest.raises(ArtifactError, match="is a folder"):
         export(store, tmp_path)
     with pytest.raises(ArtifactError, match="No such file"):
         export(store, tmp_path / "none" / "x.jsonl")
