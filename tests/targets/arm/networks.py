@@ -144,7 +144,7 @@ def _images(net: Forced) -> None:
     vectors = [net.constant(net.random.uniform(0.5, 2, 20).astype("f")) for _ in range(4)]
     net.gives(net.op(BatchNorm(), net.normal(4, 20), *vectors))
     net.gives(net.op(GroupNorm(4), x, *vectors[:2]), net.op(Lrn(5), plain))
-    net.gives(net.op(ReduceMean((2, 3)), x), net.op(ReduceMax((1,)), plain))
+    net.gives(net.layer("reduce-pixels", ReduceMean((2, 3)), x), net.op(ReduceMax((1,)), plain))
     net.gives(net.op(ReduceLogSumExp((1,)), plain))
     net.gives(net.op(Resize((2, 20, 14, 12), mode="linear"), x))
     net.gives(net.op(Resize((2, 20, 9, 10), mode="cubic"), plain))

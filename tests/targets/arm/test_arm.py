@@ -60,7 +60,7 @@ def test_dot_products_stop_a_cpu_that_has_none() -> None:
     """So the emulator tells if code for the plain instruction set goes beyond it."""
     target = Cpu("arm-dot")
     program = quantized(small_graph(), target)
-    check_exactly(program, target)
+    emulated(program, target, inputs_of(program.graph))
     with pytest.raises(StoppedError) as caught:
         emulated(program, target, inputs_of(program.graph), "cortex-a53")
     assert caught.value.args[0] == -signal.SIGILL
