@@ -1,6 +1,7 @@
 """Code for Arm CPUs, emulated, computes what the interpreter does."""
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,15 @@ def test_the_program_that_runs_steps_agrees_with_the_runtime() -> None:
     program = target.place(Program(small_graph()))
     want, got = run(program, target, data), emulated(program, target, data)
     np.testing.assert_array_equal(got["out"], want["out"])
+
+
+def test_libraries_for_arm_are_linked_without_an_arm_compiler(tmp_path: Path) -> None:
+    pytest.importorskip("ziglang")
+    target = Cpu("arm")
+    library = target.build(target.place(Program(small_graph()))).code.save(tmp_path)
+    header = library.path.read_bytes()[:20]
+    shared, aarch64 = 3, 183
+    assert header[:4] == b"\x7fELF" and header[16] == shared and header[18] == aarch64
 
 
 def test_every_kernel_is_among_them() -> None:
