@@ -30,7 +30,10 @@ def link(unlinked: Path, machine: str) -> Library:
             return Library(made, name)
         made.unlink(missing_ok=True)
         failures.append(f"{name}: {problem}")
-    why = "; ".join(failures) or f"no C compiler for {machine} and no package ziglang"
+    why = (
+        "; ".join(failures)
+        or f"no C compiler for {machine} and no package ziglang (pip install ziglang)"
+    )
     return Library(unlinked, f"nothing, apache-tvm-ffi-orcjit opens the object ({why})")
 
 

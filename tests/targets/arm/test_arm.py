@@ -1,0 +1,93 @@
+"""Code for Arm CPUs, emulated, computes what the interpreter does."""
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.interpret.evaluate import evaluate
+from codesign.interpret.integer import evaluate_integer
+from codesign.ir.program import Program
+from codesign.runtime.host import architecture
+from codesign.targets.tvm.patterns.table import KERNELS
+from codesign.targets.tvm.target import Cpu
+from tests.small import small_graph, small_input
+from tests.strategies import inputs_of
+from tests.targets.arm.emulate import StoppedError, emulated, missing
+from tests.targets.arm.networks import Forced, convolutions, network, others, placed, quantized
+from tests.targets.tvm.harness import compare, graph_of, run
+
+WITHOUT = missing("aarch64")
+emulator = pytest.mark.skipif(bool(WITHOUT), reason=WITHOUT)
+
+
+def check(net: Forced, target: Cpu) -> None:
+    """Every output is what the interpreter says."""
+    program = placed(graph_of(net), target, net.forced)
+    got, want = emulated(program, target, net.data), evaluate(graph_of(net), net.data)
+    for name, tolerance in net.results_of.items():
+        compare(name, got[name], want[name], tolerance)
+
+
+def check_exactly(program: Program, target: Cpu) -> None:
+    """Every output of a quantized program is the integer meaning."""
+    data = inputs_of(program.graph, 3)
+    got, want = emulated(program, target, data), evaluate_integer(program.graph, data)
+    for name, array in want.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+
+
+@emulator
+@pytest.mark.parametrize("isa", ["arm", "arm-dot"])
+def test_convolutions_of_float32(isa: str) -> None:
+    check(convolutions(), Cpu(isa))
+
+
+@emulator
+def test_everything_else_in_floating_point() -> None:
+    check(others(), Cpu("arm"))
+
+
+@emulator
+@pytest.mark.parametrize("isa", ["arm", "arm-dot"])
+def test_networks_in_8_bits_are_exact(isa: str) -> None:
+    target = Cpu(isa)
+    check_exactly(quantized(network(), target), target)
+
+
+@emulator
+def test_dot_products_stop_a_cpu_that_has_none() -> None:
+    """So the emulator tells if code for the plain instruction set goes beyond it."""
+    target = Cpu("arm-dot")
+    program = quantized(small_graph(), target)
+    emulated(program, target, inputs_of(program.graph))
+    with pytest.raises(StoppedError) as caught:
+        emulated(program, target, inputs_of(program.graph), "cortex-a53")
+    assert caught.value.args[0] == -signal.SIGILL
+
+
+@pytest.mark.skipif(bool(missing(architecture())), reason=missing(architecture()))
+def test_the_program_that_runs_steps_agrees_with_the_runtime() -> None:
+    target, data = Cpu(threads=2), {"x": small_input()}
+    program = target.place(Program(small_graph()))
+    want, got = run(program, target, data), emulated(program, target, data)
+    np.testing.assert_array_equal(got["out"], want["out"])
+
+
+def test_libraries_for_arm_are_linked_without_an_arm_compiler(tmp_path: Path) -> None:
+    pytest.importorskip("ziglang")
+    target = Cpu("arm")
+    library = target.build(target.place(Program(small_graph()))).code.save(tmp_path)
+    header = library.path.read_bytes()[:20]
+    shared, aarch64 = 3, 183
+    assert header[:4] == b"\x7fELF" and header[16] == shared and header[18] == aarch64
+
+
+def test_every_kernel_is_among_them() -> None:
+    target = Cpu("arm")
+    nets = convolutions(), others()
+    programs = [placed(graph_of(net), target, net.forced) for net in nets]
+    programs.append(quantized(network(), target))
+    used = {assignment.kernel for program in programs for assignment in program.placement}
+    assert {kernel.name for kernel in KERNELS} == used
