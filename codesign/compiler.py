@@ -96,13 +96,13 @@ def compile_model(
         target,
         passes,
         recipe,
-        calibration,
-        validation,
-        seed,
-        progress,
-        records,
-        score_samples,
-        device,
+        calibration=calibration,
+        validation=validation,
+        seed=seed,
+        progress=progress,
+        records=records,
+        score_samples=score_samples,
+        device=device,
     )
     return compile_job(job, measure, require_speedup)
 

@@ -1,7 +1,8 @@
 """`codesign bench`: how long an artifact takes here."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,21 +56,26 @@ def bench_verb(
     if settings.json:
         result(found)
         return
-    shown = found["latency_ms"]
-    if rows:
+    show_times(compiled.manifest.name, found)
+
+
+def show_times(name: str, found: Mapping[str, Any]) -> None:
+    """A row a layer if they were timed, and the whole in a line."""
+    if found["layers"]:
         show_table(
-            compiled.manifest.name,
+            name,
             (
                 ("layer", lambda r: f"%{r['name']}"),
                 ("kernel", lambda r: r["kernel"]),
                 ("predicted ms", lambda r: ms(r["predicted_ms"])),
                 ("measured ms", lambda r: ms(r["measured_ms"])),
             ),
-            rows,
+            found["layers"],
             left=2,
         )
+    times = found["latency_ms"]
     console().print(
-        f"{artifact}: median {ms(shown['median'])} ms (p10 {ms(shown['p10'])}, p90 "
-        f"{ms(shown['p90'])}) in {len(runs)} runs, {compiled.threads} thread(s); "
+        f"{found['artifact']}: median {ms(times['median'])} ms (p10 {ms(times['p10'])}, p90 "
+        f"{ms(times['p90'])}) in {found['runs']} runs, {found['threads']} thread(s); "
         f"predicted {ms(found['predicted_ms'])} ms"
     )

@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-from codesign.errors import StoreError, UsageError
+from codesign.errors import CodesignWarning, StoreError, UsageError
 from codesign.mapping.target import Target
 from codesign.profile.table import Profile, load_profile, profile_path
 from codesign.runtime.host import device
@@ -17,18 +17,29 @@ def informed(target: Target, records: str | Path | None = None, key: str | None 
 
     Without `records` the user's own database is used if there is one; if that or the profile cannot
     be read, a warning says so and compiling goes on. UsageError or StoreError for `records` that
-    cannot. What counts is what was measured of this machine, or of the remote devices of RPC `key`.
+    cannot. What counts is what was measured of this machine, or of the remote devices of RPC `key`;
+    a warning says so if nothing was measured of those.
     """
     path = default_path() if records is None else Path(records)
     if records is not None and not path.exists():
         raise UsageError(f"tuning records {path} are not there; `codesign tune` makes them")
     try:
-        return target.informed(_tuned(path, target, key), _profiled(path, target, key))
+        tuned, profile = _tuned(path, target, key), _profiled(path, target, key)
     except StoreError as error:
         if records is None:
-            warnings.warn(f"compiling without tuning records: {error}", stacklevel=2)
+            warnings.warn(
+                f"compiling without tuning records: {error}", CodesignWarning, stacklevel=2
+            )
             return target
         raise
+    if key is not None and tuned is None and profile is None:
+        warnings.warn(
+            f"nothing in {path.parent} was measured of devices with key {key} for {target.spec}: "
+            "schedules are those of the cost model",
+            CodesignWarning,
+            stacklevel=2,
+        )
+    return target.informed(tuned, profile)
 
 
 def _tuned(path: Path, target: Target, key: str | None) -> StoredRecords | None:

@@ -103,10 +103,10 @@ class QuantizeInt8(Pass):
         self, graph: Graph, regions: Regions, data: Dataset, context: Context
     ) -> dict[str, Int]:
         """The activation encoding of every value that becomes codes."""
-        classes = regions.classes()
-        values = sorted({v for members in classes.values() for v in members})
         from codesign.interpret.evaluate import Interpreter
 
+        classes = regions.classes()
+        values = sorted({v for members in classes.values() for v in members})
         interpreter = Interpreter(graph)
         count = min(self.samples, data.size)
 

@@ -36,7 +36,8 @@ def in_codes(graph: Graph, left: Collection[str], context: Context, target: Targ
     """`graph` with its tables in codes, but those that the nodes `left` read.
 
     With a `target`, only as long as its prediction of the whole program stays within `NOISE`:
-    all of them if that holds, else the largest that it holds for. Others are noted.
+    all of them if that holds, else, of at most `TRIALS`, the largest that it holds for. Others are
+    noted.
     """
     tables = list(_worth(graph, left, context))
     whole = _written(graph, tables)
@@ -47,8 +48,8 @@ def in_codes(graph: Graph, left: Collection[str], context: Context, target: Targ
         return whole
     kept: list[str] = []
     for table in tables:
-        tried = _written(graph, [*kept, table]) if len(tables) <= TRIALS else whole
-        coded = predicted_ms(target, tried)
+        if len(tables) <= TRIALS:
+            coded = predicted_ms(target, _written(graph, [*kept, table]))
         if coded is not None and coded <= plain * NOISE:
             kept.append(table)
             continue

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from codesign.cli.request import parse_tracker
-from codesign.errors import UsageError
+from codesign.errors import CodesignWarning, UsageError
 from codesign.tune.duel import Duel
 from codesign.tune.informed import informed
 from codesign.tune.journal import Journal
@@ -42,6 +42,7 @@ def test_records_of_a_remote_device_are_used_where_it_is_named(tmp_path: Path) -
         journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40))
     plain = TARGET.place(network()).placement
     assert informed(TARGET, path).place(network()).placement == plain
-    assert informed(TARGET, path, "elsewhere").place(network()).placement == plain
+    with pytest.warns(CodesignWarning, match="nothing in .* was measured .* key elsewhere"):
+        assert informed(TARGET, path, "elsewhere").place(network()).placement == plain
     named = informed(TARGET, path, "pi").place(network()).placement
     assert [(a.kernel, a.point) for a in named if a.kernel == other[0]] == [other]
