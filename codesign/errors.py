@@ -1,6 +1,7 @@
 """Every error that codesign raises on purpose, with the exit code of the command line."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -94,3 +95,23 @@ def missing_package(error: ImportError) -> MissingPackageError | None:
         f"this needs the package {package}, which is not installed; "
         f"pip install 'codesign[{EXTRAS[package]}]'"
     )
+
+
+@contextmanager
+def foreign_code(
+    blame: Callable[[str], CodesignError], passing: tuple[type[CodesignError], ...] = ()
+) -> Iterator[None]:
+    """Within, what somebody else's code raises, sys.exit included, becomes `blame` of it in words.
+
+    Errors of the types `passing` stay as they are, and a package that is missing is named.
+    """
+    try:
+        yield
+    except passing:
+        raise
+    except SystemExit as error:
+        raise blame(f"it called sys.exit({error.code!r})") from error
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
+            raise missing from None
+        raise blame(f"{type(error).__name__}: {error}") from error

@@ -1,13 +1,13 @@
 """From whatever holds a model to a program: the one place that knows the frontends."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from codesign.errors import CodesignError, UsageError, missing_package
+from codesign.errors import CodesignError, UsageError, foreign_code, missing_package
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 
@@ -104,16 +104,6 @@ def _call(text: str) -> tuple[Any, Any]:
     return model, example_inputs
 
 
-@contextmanager
-def _blamed(what: str) -> Iterator[None]:
+def _blamed(what: str) -> AbstractContextManager[None]:
     """Within, whatever somebody else's code raises, sys.exit included, is a UsageError."""
-    try:
-        yield
-    except CodesignError:
-        raise
-    except SystemExit as error:
-        raise UsageError(f"{what} failed: it called sys.exit({error.code!r})") from error
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
-            raise missing from None
-        raise UsageError(f"{what} failed: {type(error).__name__}: {error}") from error
+    return foreign_code(lambda why: UsageError(f"{what} failed: {why}"), passing=(CodesignError,))

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from codesign import spec
-from codesign.errors import UnknownNameError, UsageError, missing_package
+from codesign.errors import UnknownNameError, UsageError, foreign_code
 
 GROUPS = {"pass": "codesign.passes", "target": "codesign.targets"}
 
@@ -31,17 +31,15 @@ def find(what: str, name: str) -> type[Any]:
     if name not in known:
         raise UnknownNameError(what, name, known)
     module, _, attribute = known[name].partition(":")
-    try:
+    with foreign_code(
+        lambda why: UsageError(
+            f"{what} {name!r} cannot be loaded from {known[name]}: {why}; mend or remove the "
+            "package that brings it"
+        )
+    ):
         cls: type[Any] = getattr(import_module(module), attribute)
         if not isinstance(cls, type) or not is_dataclass(cls):
             raise TypeError(f"{attribute} is no dataclass")
-    except (Exception, SystemExit) as error:  # whatever somebody else's module raises
-        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
-            raise missing from None
-        raise UsageError(
-            f"{what} {name!r} cannot be loaded from {known[name]}: {type(error).__name__}: "
-            f"{error}; mend or remove the package that brings it"
-        ) from error
     return cls
 
 

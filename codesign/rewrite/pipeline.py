@@ -11,7 +11,7 @@ from codesign.errors import (
     PassError,
     RefusedError,
     VerificationError,
-    missing_package,
+    foreign_code,
 )
 from codesign.ir.program import Program, verify_program
 from codesign.rewrite.context import Context
@@ -107,17 +107,14 @@ def run_pass(program: Program, step: Pass, context: Context) -> Program:
 
 def _run(program: Program, step: Pass, context: Context) -> Program:
     """What `step` makes of `program`; PassError, naming it, for anything unforeseen."""
-    try:
+    with foreign_code(
+        lambda why: PassError(
+            f"pass {step.name!r} failed: {why}; this is a fault of the pass "
+            f"({type(step).__module__}), not of the model"
+        ),
+        passing=(CodesignError,),
+    ):
         after: object = step.run(program, context)
-    except CodesignError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever somebody else's pass raises
-        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
-            raise missing from None
-        raise PassError(
-            f"pass {step.name!r} failed: {type(error).__name__}: {error}; this is a fault of the "
-            f"pass ({type(step).__module__}), not of the model"
-        ) from error
     if not isinstance(after, Program):
         raise PassError(
             f"pass {step.name!r} returned {type(after).__name__}, expected a Program, such as "
