@@ -64,6 +64,11 @@ class Profile:
     fits: Mapping[str, Fit]
     quality: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def points(self) -> int:
+        """How many measurements the fits are made of."""
+        return sum(len(fit.process.y) for fit in self.fits.values())
+
     def corrected(self, kernel: str, group: Group, cost: LayerCost) -> LayerCost:
         """`cost` of `group` on `kernel` as this device was seen to take, with its error."""
         fit = self.fits.get(kernel)

@@ -8,10 +8,10 @@ from math import inf, isfinite
 from pathlib import Path
 from statistics import median
 
-from codesign.errors import UsageError
+from codesign.errors import StoreError, UsageError
 from codesign.mapping.target import Target
 from codesign.profile.process import Process
-from codesign.profile.table import Profile, profile_path
+from codesign.profile.table import Profile, load_profile, profile_path
 from codesign.profiling.fitting import Measured, fitted, profile
 from codesign.profiling.networks import network
 from codesign.profiling.samples import Sample, samples
@@ -150,6 +150,7 @@ def make_profile(
 ) -> tuple[Profile, Profiler, Path]:
     """Measure this device for `target` and store the profile beside the database `records`.
 
+    A run too short to take up all that an earlier one measured leaves the earlier profile.
     UsageError where the target cannot run here.
     """
     remote = settings.tracker
@@ -164,5 +165,16 @@ def make_profile(
         profiler.run(report)
     found = profile(profiler.points, target, place)
     path = profile_path(records.parent, target.spec, place)
+    before = _stored(path, target)
+    if before is not None and before.points > found.points:
+        found = before
     found.save(path)
     return found, profiler, path
+
+
+def _stored(path: Path, target: Target) -> Profile | None:
+    """The profile in `path` as far as it holds for the kernels of today, None if there is none."""
+    try:
+        return load_profile(path).current(target) if path.exists() else None
+    except StoreError:
+        return None

@@ -10,7 +10,7 @@ import pytest
 
 from codesign.errors import UsageError
 from codesign.ir.program import verify_program
-from codesign.profile.table import load_profile
+from codesign.profile.table import load_profile, profile_path
 from codesign.profiling.fitting import Measured, profile
 from codesign.profiling.networks import network
 from codesign.profiling.run import Profiler, Settings, make_profile
@@ -132,6 +132,19 @@ def test_measuring_this_device(tmp_path: Path) -> None:
     found, again, path = make_profile(target, tmp_path / "t.db", settings, lambda *_: None)
     assert load_profile(path).json() == found.json()
     assert again.measured == 0
+
+
+def test_a_short_run_leaves_the_profile_that_knows_more(tmp_path: Path) -> None:
+    target, records = Cpu(), tmp_path / "t.db"
+    found = [s for number in range(12) for s in samples(network(0, number)[0], target)]
+    better = profile(points(found), target, device())
+    assert better.points > 6
+    path = profile_path(tmp_path, target.spec, device())
+    better.save(path)
+    kept, run, where = make_profile(target, records, Settings(0.0, points=0), lambda *_: None)
+    assert (where, run.measured, kept.json()) == (path, 0, better.json())
+    path.write_text("damaged")
+    assert make_profile(target, records, Settings(0.0, points=0), lambda *_: None)[0].points == 0
 
 
 def test_a_target_that_cannot_run_here_is_refused(tmp_path: Path) -> None:
