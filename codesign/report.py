@@ -7,7 +7,7 @@ from typing import Any
 from codesign.analysis.estimate import Estimate, LayerCost
 from codesign.ir.program import Assignment, Program
 from codesign.mapping.group import Group
-from codesign.mapping.place import candidates
+from codesign.mapping.place import parted
 from codesign.mapping.target import Target
 from codesign.rewrite.ledger import Ledger
 
@@ -71,11 +71,15 @@ def next_best(others: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def alternatives(group: Group, target: Target, chosen: str) -> dict[str, Any]:
-    """For each other kernel that starts with the group's anchor: `latency_ms`, or why not."""
-    found: dict[str, Any] = {}
-    for kernel, refusal in candidates(group, target):
+    """For each other kernel that starts with the group's anchor: `latency_ms`, or why not.
+
+    For several layers in one kernel also the kernels that would run them apart, as one entry.
+    """
+    found: dict[str, Any] = {k: {"latency_ms": ms} for k, ms in parted(group, target).items()}
+    for kernel in target.by_anchor.get(group.anchor.kind, ()):
         if kernel.name == chosen:
             continue
+        refusal = kernel.refuse(group)
         if refusal is not None:
             found[kernel.name] = {"refusal": asdict(refusal)}
         else:

@@ -54,7 +54,7 @@ def check(program: Program, target: Target) -> list[Verdict]:
         if node.name in found:
             continue
         single = Group(program.graph, (node,))
-        refusals = {k.name: r for k, r in candidates(single, target) if r is not None}
+        refusals = {k.name: r for k, _, r in candidates(single, target) if r is not None}
         try:
             kernel, group, _ = choose(node, program, target, set(found))
         except UnsupportedModelError:

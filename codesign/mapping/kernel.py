@@ -19,6 +19,13 @@ class Kernel(ABC):
     name: ClassVar[str]
     anchors: ClassVar[frozenset[str]]
 
+    def reach(self, group: Group) -> Group:
+        """The group that this kernel would run, from an anchor alone; more ops where it needs them.
+
+        What it gives may still be refused.
+        """
+        return group
+
     @abstractmethod
     def refuse(self, group: Group) -> Refusal | None:
         """None if this kernel runs `group` with its types as they stand, layouts aside."""

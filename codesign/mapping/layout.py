@@ -88,12 +88,12 @@ class _Rewriter:
         self.converted: dict[tuple[str, Tiled | None], str] = {}
 
     def demand(self, group: Group, kernel: str) -> Demand:
-        """The layout of every variable and result of `group`."""
+        """The layout of every variable and result of `group`, and of values inside if named."""
         fixed = self.target.by_name[kernel].layouts(group)
-        values = [*group.variables, *group.outputs]
+        values = [*group.variables, *(v for node in group.nodes for v in node.outputs)]
         if fixed is not None:
             return {v: fixed.get(v) for v in values if v in fixed or v in group.outputs}
-        blocked = group.name in self.blocked
+        blocked, values = group.name in self.blocked, [*group.variables, *group.outputs]
         return {
             v: self.target.tile(group.type(v)) if blocked and self.target.tied(group, v) else None
             for v in values

@@ -1,4 +1,7 @@
-"""Placement: the cheapest kernel that accepts each op, with element-wise chains fused behind it."""
+"""Placement: the cheapest kernel that accepts each op, with element-wise chains fused behind it.
+
+Kernels that run several layers at once compete with the best ones for these layers apart.
+"""
 
 from collections.abc import Iterator
 
@@ -11,10 +14,11 @@ from codesign.mapping.refusal import Refusal
 from codesign.mapping.target import Target
 
 
-def candidates(group: Group, target: Target) -> Iterator[tuple[Kernel, Refusal | None]]:
-    """Every kernel of `target` for the group's anchor, with its refusal if it refuses."""
+def candidates(group: Group, target: Target) -> Iterator[tuple[Kernel, Group, Refusal | None]]:
+    """Every kernel of `target` for the anchor that `group` is, what it would run, its refusal."""
     for kernel in target.by_anchor.get(group.anchor.kind, ()):
-        yield kernel, kernel.refuse(group)
+        wide = kernel.reach(group)
+        yield kernel, wide, kernel.refuse(wide)
 
 
 def grow(group: Group, kernel: Kernel, taken: set[str]) -> Group:
@@ -34,18 +38,80 @@ Choice = tuple[Kernel, Group, Point]
 
 
 def choose(node: Node, program: Program, target: Target, taken: set[str]) -> Choice:
-    """The kernel to run `node`, what it fuses behind it, and the schedule.
+    """The kernel to run `node`, what it runs with it, and the schedule.
+
+    A kernel for several layers is taken where it costs less than the best kernels of each.
+    UnsupportedModelError if every kernel refuses.
+    """
+    single = Group(program.graph, (node,))
+    found: Choice | None = None
+    for kernel, wide, refusal in candidates(single, target):
+        if len(wide.nodes) == 1 or refusal is not None or taken & set(wide.names):
+            continue
+        choice = _scheduled(kernel, grow(wide, kernel, taken), target)
+        others = apart(choice[1], target)
+        if found is not None and len(found[1].nodes) >= len(choice[1].nodes):
+            others = [found]
+        if _cheaper([choice], others, target):
+            found = choice
+    return found or _alone(node, program, target, taken)
+
+
+def apart(group: Group, target: Target) -> list[Choice]:
+    """What would run the nodes of `group` if no kernel took all of its layers together."""
+    program, done = Program(group.graph), set[str]()
+    found = [_alone(group.anchor, program, target, done)]
+    done |= set(found[0][1].names)
+    for node in group.nodes:
+        if node.name not in done:
+            found.append(choose(node, program, target, done))
+            done |= set(found[-1][1].names)
+    return found
+
+
+def parted(group: Group, target: Target) -> dict[str, float]:
+    """What the kernels of several layers would take apart, in ms by their names; {} for one."""
+    if all(node.op.elementwise for node in group.chain):
+        return {}
+    pieces = apart(group, target)
+    names = " + ".join(kernel.name for kernel, _, _ in pieces)
+    return {names: sum(target.cost(*piece).latency_ms for piece in pieces)}
+
+
+def _scheduled(kernel: Kernel, group: Group, target: Target) -> Choice:
+    """`kernel` for `group` with the schedule on record for it, else with its default."""
+    record = target.known(group)
+    fits = record is not None and record.kernel == kernel.name
+    return kernel, group, record.point if record and fits else kernel.default(group)
+
+
+def _cheaper(some: list[Choice], others: list[Choice], target: Target) -> bool:
+    """Whether `some` take less time than `others`: as on record if all are, else by their models.
+
+    What was measured of one and what a model says of the other would not compare.
+    """
+    costs = [[target.cost(*c) for c in choices] for choices in (some, others)]
+    if any(cost.origin != "tuned" for side in costs for cost in side):
+        costs = [[target.modelled(*c) for c in choices] for choices in (some, others)]
+    first, second = (sum(cost.latency_ms for cost in side) for side in costs)
+    return first < second
+
+
+def _alone(node: Node, program: Program, target: Target, taken: set[str]) -> Choice:
+    """The kernel for the layer of `node` alone.
 
     The best that is on record, if there is any; else the kernel with the least estimated latency
-    for `node` alone. UnsupportedModelError if every kernel refuses.
+    for `node` without what it fuses behind it.
     """
     single = Group(program.graph, (node,))
     best: tuple[float, Kernel, Group] | None = None
     known: tuple[float, Choice] | None = None
     refusals = []
-    for kernel, refusal in candidates(single, target):
+    for kernel, wide, refusal in candidates(single, target):
         if refusal is not None:
             refusals.append(f"{kernel.name}: {refusal}")
+            continue
+        if len(wide.nodes) > 1:
             continue
         group = grow(single, kernel, taken)
         record = target.known(group)

@@ -70,11 +70,15 @@ class Target(ABC):
 
     def cost(self, kernel: Kernel, group: Group, point: Point) -> LayerCost:
         """What `group` costs with `point`: as measured alone, else by the corrected model."""
-        cost = self.correction.corrected(kernel.name, group, kernel.cost(group, point))
+        cost = self.modelled(kernel, group, point)
         known = self.known(group)
         if known is None or (known.kernel, known.point) != (kernel.name, point):
             return cost
         return replace(cost, latency_ms=known.latency_ms, origin="tuned", error=None)
+
+    def modelled(self, kernel: Kernel, group: Group, point: Point) -> LayerCost:
+        """What `group` costs with `point` by the corrected model, whatever is on record."""
+        return self.correction.corrected(kernel.name, group, kernel.cost(group, point))
 
     def known(self, group: Group) -> Known | None:
         """The best schedule on record for `group`."""
@@ -124,8 +128,13 @@ class Target(ABC):
         return Estimate(tuple(layers))
 
     def _alternatives(self, group: Group, chosen: str) -> dict[str, float]:
-        """Latency of `group` in ms by the name of every other kernel that accepts it."""
-        found = {}
+        """Latency of `group` in ms by the name of every other kernel that accepts it.
+
+        For several layers in one kernel also those of the kernels that would run them apart.
+        """
+        from codesign.mapping.place import parted
+
+        found = parted(group, self)
         for kernel in self.by_anchor.get(group.anchor.kind, ()):
             if kernel.name != chosen and kernel.refuse(group) is None:
                 found[kernel.name] = self.cost(kernel, group, kernel.default(group)).latency_ms

@@ -14,8 +14,9 @@ from tvm import tirx
 from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
+from codesign.targets.tvm.kernels.sink import Sink
 from codesign.targets.tvm.kernels.window import Columns, Window, columns, row_taps, split, windows
-from codesign.targets.tvm.tir import Function, PrimFunc, Registers, load_flat, multiply_add
+from codesign.targets.tvm.tir import Function, PrimFunc, load_flat, multiply_add
 
 
 @dataclass(frozen=True)
@@ -70,32 +71,42 @@ def emit(name: str, shape: ConvShape, isa: Isa, point: Point, epilogue: Epilogue
         band = f.let(tirx.floormod(task, bands), "band")
         block = f.let(tirx.floormod(tirx.floordiv(task, bands), shape.ic_blocks), "block")
         image = f.let(tirx.floordiv(task, bands * shape.ic_blocks), "image")
-        work = _Work(f, shape, epilogue, data, weight, operands, out, image, block)
-        work.band(band, point)
+        sink = Sink(f, epilogue, operands, out)
+        _band(Rows(f, shape, data, weight, sink, image, block), band, point)
     return f.build()
 
 
-@dataclass(frozen=True)
-class _Work:
+def _band(rows: "Rows", band: Expr, point: Point) -> None:
     """One task: a band of rows of one channel block."""
+    out = rows.shape.out_spatial[0]
+    count: Expr = point.rows
+    if out % point.rows:
+        count = tirx.min(point.rows, out - band * point.rows)
+    rows.emit(band * point.rows, count, point.cols)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Output rows of one channel block.
+
+    With `ring`, the data are not the whole input: of each block of one image they hold `ring` rows,
+    row y of the input at y % ring.
+    """
 
     f: Function
     shape: ConvShape
-    epilogue: Epilogue
     data: Buffer
     weight: Buffer
-    operands: tuple[Buffer, ...]
-    out: Buffer
+    sink: Sink
     image: Expr
     block: Expr
+    ring: int = 0
 
-    def band(self, band: Expr, point: Point) -> None:
+    def emit(self, first: Expr, count: Expr, cols: int) -> None:
+        """`count` rows from `first` on, in tiles of at most `cols` columns."""
         vertical, horizontal = windows(self.shape)
-        count: Expr = point.rows
-        if vertical.out % point.rows:
-            count = tirx.min(point.rows, vertical.out - band * point.rows)
-        with self.f.serial(count, "y", band * point.rows) as y:
-            for run in columns(horizontal, point.cols):
+        with self.f.serial(count, "y", first) as y:
+            for run in columns(horizontal, cols):
                 if run.count == 1:
                     self._tile(vertical, horizontal, run, y, run.start)
                     continue
@@ -116,19 +127,15 @@ class _Work:
                 factor = load_flat(self.weight, factors + tap * lanes, lanes)
                 acc.store(col, multiply_add(value, factor, acc.load(col)))
         for col in range(run.width):
-            self._store(acc, col, (self.image, self.block, y, x + col))
+            self.sink.store(acc, col, (self.image, self.block, y, x + col))
 
     def _offset(self, v: Window, h: Window, y: Expr, x: Expr, ky: Expr) -> Expr:
         """Linear offset of the input that tap (ky, 0) of output (y, x) meets."""
-        plane = self.image * self.shape.ic_blocks + self.block
         iy = y * v.stride - v.before + ky * v.dilation
-        return ((plane * v.size + iy) * h.size + x * h.stride - h.before) * self.shape.block
-
-    def _store(self, acc: Registers, register: int, at: tuple[Expr, ...]) -> None:
-        with self.f.vectorized(self.shape.block) as lane:
-            index = (*at, lane)
-            value = self.epilogue.apply(acc.element(register, lane), index, self.operands)
-            self.f.store(self.out, value, index)
+        row = (self.image * self.shape.ic_blocks + self.block) * v.size + iy
+        if self.ring:
+            row = self.block * self.ring + tirx.truncmod(iy, self.ring)
+        return (row * h.size + x * h.stride - h.before) * self.shape.block
 
 
 def _in_input_order(run: Columns, h: Window) -> list[tuple[int, int]]:

@@ -12,9 +12,10 @@ from tvm import tirx
 
 from codesign.targets.tvm.epilogue import Buffer, Epilogue, Expr
 from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.kernels.sink import Sink
 from codesign.targets.tvm.kernels.tile import Accumulation, Reduction, Tile
 from codesign.targets.tvm.kernels.window import Columns, columns, split, windows
-from codesign.targets.tvm.tir import Function, PrimFunc, Registers
+from codesign.targets.tvm.tir import Function, PrimFunc
 
 FEW_PIXELS = 256  # up to here weights are used too rarely for the hardware to hide their arrival
 AHEAD = 32  # steps of the reduction that weights are then asked for in advance
@@ -40,7 +41,8 @@ class Layout:
     """How the buffers lie: input channels in blocks of `depth`, physical shapes, row width.
 
     With `width`, the shape's rows are single pixels of a map that is `width` pixels wide. With
-    `up`, the shape's channel blocks are those of each pixel of an (up x up) square in turn.
+    `up`, the shape's channel blocks are those of each pixel of an (up x up) square in turn. With
+    `first`, the shape is a part of the output that begins at this (image, row).
     """
 
     depth: int
@@ -48,16 +50,19 @@ class Layout:
     out: tuple[int, ...]
     width: int = 0
     up: tuple[int, int] = (1, 1)
+    first: tuple[Expr, Expr] | None = None
 
-    def place(self, block: Expr, y: Expr, x: Expr) -> tuple[Expr, Expr, Expr]:
-        """Indices in the output of what the shape calls (block, y, x)."""
+    def place(self, image: Expr, block: Expr, y: Expr, x: Expr) -> tuple[Expr, Expr, Expr, Expr]:
+        """Indices in the output of what the shape calls (image, block, y, x)."""
         if self.width:
             y, x = tirx.floordiv(y, self.width), tirx.floormod(y, self.width)
+        if self.first is not None:
+            image, y = self.first[0], self.first[1] + y
         if self.up == (1, 1):
-            return block, y, x
+            return image, block, y, x
         pixel, (high, wide) = tirx.floordiv(block, self.out[1]), self.up
         dy, dx = tirx.floordiv(pixel, wide), tirx.floormod(pixel, wide)
-        return tirx.floormod(block, self.out[1]), y * high + dy, x * wide + dx
+        return image, tirx.floormod(block, self.out[1]), y * high + dy, x * wide + dx
 
 
 def emit_tiles(
@@ -74,10 +79,9 @@ def emit_tiles(
         channel_tile = f.let(tirx.floormod(task, oc_tiles), "channel_tile")
         band = f.let(tirx.floormod(tirx.floordiv(task, oc_tiles), bands), "band")
         image = f.let(tirx.floordiv(task, oc_tiles * bands), "image")
-        reduction = _reduction(shape, layout, data, weight, image, channel_tile, oc_tiles)
-        first_block = channel_tile * point.blocks
-        work = _Work(f, shape, point, layout, reduction, epilogue, operands, out, first_block)
-        work.band(band)
+        reduction = reduce_over(shape, layout, data, weight, image, channel_tile, oc_tiles)
+        sink = Sink(f, epilogue, operands, out)
+        Tiles(f, shape, point, layout, reduction, sink, channel_tile * point.blocks).band(band)
     return f.build()
 
 
@@ -85,7 +89,7 @@ def _bands(shape: ConvShape, point: Point) -> int:
     return -(-len(split(shape.out_spatial[0], point.rows)) // point.band)
 
 
-def _reduction(
+def reduce_over(
     shape: ConvShape,
     layout: Layout,
     data: Buffer,
@@ -94,6 +98,7 @@ def _reduction(
     channel_tile: Expr,
     oc_tiles: int,
 ) -> Reduction:
+    """What one task of `shape` reduces over: `channel_tile` of `oc_tiles` of one image."""
     vertical, horizontal = windows(shape)
     group = tirx.floordiv(channel_tile, oc_tiles // shape.groups)
     return Reduction(
@@ -111,17 +116,15 @@ def _reduction(
 
 
 @dataclass(frozen=True)
-class _Work:
-    """One task: a band of row tiles for one tile of output channels."""
+class Tiles:
+    """The register tiles of one tile of output channels."""
 
     f: Function
     shape: ConvShape
     point: Point
     layout: Layout
     reduction: Reduction
-    epilogue: Epilogue
-    operands: tuple[Buffer, ...]
-    out: Buffer
+    sink: Sink
     first_block: Expr
 
     def band(self, band: Expr) -> None:
@@ -133,14 +136,15 @@ class _Work:
             count = tirx.min(self.point.band, len(tiles) - band * self.point.band)
         with self.f.serial(count, "row_tile", band * self.point.band) as t:
             if full == len(tiles):
-                self._row_tile(high, t * high)
+                self.row_tile(high, t * high)
                 return
             with self.f.when(t < full):
-                self._row_tile(high, t * high)
+                self.row_tile(high, t * high)
             with self.f.otherwise():
-                self._row_tile(low, t * low + full * (high - low))
+                self.row_tile(low, t * low + full * (high - low))
 
-    def _row_tile(self, rows: int, y: Expr) -> None:
+    def row_tile(self, rows: int, y: Expr) -> None:
+        """All columns of the `rows` rows from `y` on."""
         for run in columns(self.reduction.horizontal, self.point.cols):
             tile = Tile(rows, run.width, self.point.blocks, self.shape.block)
             if run.count == 1:
@@ -154,15 +158,9 @@ class _Work:
         for row in range(tile.rows):
             for col in range(tile.cols):
                 for block in range(tile.blocks):
-                    at = self.layout.place(self.first_block + block, y + row, x + col)
-                    index = (self.reduction.image, *at)
-                    self._store(acc, tile.register(row, col, block), index)
-
-    def _store(self, acc: Registers, register: int, at: tuple[Expr, ...]) -> None:
-        with self.f.vectorized(self.shape.block) as lane:
-            index = (*at, lane)
-            value = self.epilogue.apply(acc.element(register, lane), index, self.operands)
-            self.f.store(self.out, value, index)
+                    place = (self.reduction.image, self.first_block + block, y + row, x + col)
+                    at = self.layout.place(*place)
+                    self.sink.store(acc, tile.register(row, col, block), at)
 
 
 def packed_shape(shape: ConvShape, depth: int, point: Point) -> tuple[int, ...]:

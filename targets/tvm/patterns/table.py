@@ -11,6 +11,7 @@ from codesign.targets.tvm.patterns.conv import (
     ConvUpsample,
 )
 from codesign.targets.tvm.patterns.conv_int8 import ConvInt8, DepthwiseInt8, StemInt8
+from codesign.targets.tvm.patterns.conv_separable import ConvInverted, ConvSeparable
 from codesign.targets.tvm.patterns.conv_winograd import ConvWinograd
 from codesign.targets.tvm.patterns.elementwise import Elementwise, Nothing, Relayout, View
 from codesign.targets.tvm.patterns.fallback import Fallback
@@ -32,6 +33,8 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     ConvWinograd,
     ConvUpsample,
     ConvGeneric,
+    ConvSeparable,
+    ConvInverted,
     DepthwiseInt8,
     ConvInt8,
     StemInt8,
