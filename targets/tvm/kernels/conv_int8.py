@@ -50,7 +50,7 @@ def emit(
     p = _flat(shape)
     r = tile.reduction(p, isa)
     if p != layout.plane(shape, "conv_int8"):
-        epilogue = _by_pixels(epilogue, shape.out_spatial[-1])
+        epilogue = by_pixels(epilogue, shape.out_spatial[-1])
     f = Function(name)
     source = layout.argument(f, "x", layout.activation(p.n, p.ic, shape.spatial), "uint8")
     weight = engine.declare(f, r, isa, point)
@@ -58,7 +58,7 @@ def emit(
     out_shape = layout.activation(p.n, p.oc, shape.out_spatial)
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
     image = layout.padded(f, source, p, r.channels, zero_point, r.dot.element)
-    engine.emit(f, r, isa, point, image, weight, out, epilogue, operands)
+    engine.kernel(f, r, isa, point, image, weight, out, epilogue, operands).emit()
     return f.build()
 
 
@@ -69,7 +69,7 @@ def _flat(shape: ConvShape) -> Plane:
     return replace(p, h=1, w=p.h * p.w, oh=1, ow=p.h * p.w) if p.pointwise else p
 
 
-def _by_pixels(epilogue: Epilogue, width: int) -> Epilogue:
+def by_pixels(epilogue: Epilogue, width: int) -> Epilogue:
     """`epilogue` for one long row of pixels, of which `width` are a row of the result.
 
     Operands that follow rows and columns alike lie as the long row does, and need no division.
@@ -78,7 +78,8 @@ def _by_pixels(epilogue: Epilogue, width: int) -> Epilogue:
         return epilogue
 
     def apply(acc: Expr, index: tuple[Expr, ...], buffers: tuple[Buffer, ...]) -> Expr:
-        n, tile, _, pixel, channel = index
-        return epilogue.apply(acc, (n, tile, pixel // width, pixel % width, channel), buffers)
+        n, tile, row, pixel, channel = index
+        place = (n, tile, row + pixel // width, pixel % width, channel)
+        return epilogue.apply(acc, place, buffers)
 
     return replace(epilogue, apply=apply, interleaved=None)

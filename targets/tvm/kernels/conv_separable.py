@@ -23,6 +23,7 @@ from codesign.targets.tvm.kernels.window import split
 from codesign.targets.tvm.tir import Function, PrimFunc
 
 Array = NDArray[np.float32]
+NEAR = 400 * 1024  # bytes of a tile above which tiles were seen to get slower
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def space(block: Block, isa: Isa, threads: int) -> list[Point]:
 def default(block: Block, isa: Isa, threads: int) -> Point:
     """As many rows as the cache has room for."""
     sizes = _row_bytes(block)
-    return _point(separable.best(separable.cuts(block, threads, sizes), threads, sizes), isa)
+    found = separable.cuts(block, threads, sizes)
+    return _point(separable.best(found, threads, sizes, NEAR), isa)
 
 
 def _row_bytes(block: Block) -> tuple[int, int]:

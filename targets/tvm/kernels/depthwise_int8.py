@@ -87,6 +87,15 @@ def _starts(depth: int) -> list[int]:
     return [min(i, depth - width) for i in range(0, depth, width)]
 
 
+def packed_shape(shape: ConvShape, isa: Isa) -> tuple[int, ...]:
+    """Shape of the packed weight, see `pack_weight`."""
+    p = _plane(shape)
+    if not has_wide_dot(isa):
+        return (p.kh, p.kw, layout.channels(p.ic))
+    starts = _starts(layout.channels(p.ic))
+    return (len(starts), p.kh, -(-p.kw // TAPS), 4, SLICES * LANES)
+
+
 def emit(
     name: str, shape: ConvShape, isa: Isa, point: Point, epilogue: Epilogue, zero_point: int = 0
 ) -> PrimFunc:
@@ -96,22 +105,20 @@ def emit(
     """
     p = _plane(shape)
     f = Function(name)
-    depth, quads = layout.channels(p.ic), -(-p.kw // TAPS)
-    wide = has_wide_dot(isa)
+    depth, wide = layout.channels(p.ic), has_wide_dot(isa)
     source = layout.argument(f, "x", layout.activation(p.n, p.ic, shape.spatial), "uint8")
-    packed = (len(_starts(depth)), p.kh, quads, 4, SLICES * LANES)
-    weight = f.argument("w", packed if wide else (p.kh, p.kw, depth), "int8")
+    weight = f.argument("w", packed_shape(shape, isa), "int8")
     operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in epilogue.operands)
     out_shape = layout.activation(p.n, p.oc, shape.out_spatial)
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
     image = source if wide else layout.padded(f, source, p, depth, zero_point, "uint8")
-    kernel = _Kernel(f, p, point, isa, image, weight, out, epilogue, operands, zero_point)
+    kernel = Kernel(f, p, point, isa, image, weight, out, epilogue, operands, zero_point)
     kernel.dotted() if wide else kernel.plain()
     return f.build()
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class Kernel:
     """What the loops of one function are made of."""
 
     f: Function
@@ -132,17 +139,38 @@ class _Kernel:
         with f.parallel(p.n * tiles, "task") as task:
             n, y = task // tiles, f.let(tirx.min(task % tiles * rows, p.oh - rows))
             with f.serial(p.ow, "x") as x, f.serial(groups, "group") as group:
-                acc = self._sums(rows)
-                with f.serial(p.kh, "ky") as ky, f.serial(p.kw, "kx") as kx:
-                    w = load(self.weight, (ky, kx, group * LANES), LANES)
-                    for r, total in enumerate(acc):
-                        row, column = (y + r) * p.sh + ky * p.dh, x * p.sw + kx * p.dw
-                        at = self.image.at(n, row, column, group * LANES)
-                        pixel = load(self.image.buffer, at, LANES)
-                        product = _wider(pixel) * _wider(w)
-                        f.store(total, load(total, (0,), LANES) + product, (0,), LANES)
-                for r, total in enumerate(acc):
-                    self._finish(total, self.out.at(n, y + r, x, group * LANES))
+                self._plain_tile(n, y, x, group)
+
+    def walk(self) -> None:
+        """All tiles of one image that is padded already, within a task."""
+        p, f, rows = self.p, self.f, self.point.rows
+        depth = layout.channels(p.ic)
+        tiles = -(-p.oh // rows)
+        with f.serial(tiles, "tile") as tile:
+            y = f.let(tirx.min(tile * rows, p.oh - rows))
+            if not has_wide_dot(self.isa):
+                with f.serial(p.ow, "x") as x, f.serial(depth // LANES, "group") as group:
+                    self._plain_tile(0, y, x, group)
+                return
+            with f.serial(len(_starts(depth)), "group") as group:
+                width = min(depth, SLICES * LANES)
+                channel = f.let(tirx.min(group * width, depth - width))
+                source = Window(self.image, 0, y * p.sh, channel)
+                self._columns(source, group, (0, y, channel))
+
+    def _plain_tile(self, n: Expr, y: Expr, x: Expr, group: Expr) -> None:
+        p, f = self.p, self.f
+        acc = self._sums(self.point.rows)
+        with f.serial(p.kh, "ky") as ky, f.serial(p.kw, "kx") as kx:
+            w = load(self.weight, (ky, kx, group * LANES), LANES)
+            for r, total in enumerate(acc):
+                row, column = (y + r) * p.sh + ky * p.dh, x * p.sw + kx * p.dw
+                at = self.image.at(n, row, column, group * LANES)
+                pixel = load(self.image.buffer, at, LANES)
+                product = _wider(pixel) * _wider(w)
+                f.store(total, load(total, (0,), LANES) + product, (0,), LANES)
+        for r, total in enumerate(acc):
+            self._finish(total, self.out.at(n, y + r, x, group * LANES))
 
     def _sums(self, count: int) -> list[Buffer]:
         acc = [self.f.local("acc", (LANES,), "int32") for _ in range(count)]
@@ -158,7 +186,6 @@ class _Kernel:
         p, f, rows = self.p, self.f, self.point.rows
         depth = layout.channels(p.ic)
         width, groups = min(depth, SLICES * LANES), len(_starts(depth))
-        step = _slices(p)[-1][0] + 1
         tiles = -(-p.oh // rows)
         with f.parallel(p.n * tiles * groups, "task") as task:
             group, n = task % groups, task // (groups * tiles)
@@ -166,9 +193,14 @@ class _Kernel:
             channel = f.let(tirx.min(group * width, depth - width))
             read = ((rows - 1) * p.sh + (p.kh - 1) * p.dh + 1, width)
             source = layout.window(f, self.image, p, (n, y * p.sh, channel), read, self.zero)
-            with f.serial(-(-p.ow // step), "column") as column:
-                x = f.let(tirx.min(column * step, p.ow - step))
-                self._tile(source, x, group, (n, y, channel))
+            self._columns(source, group, (n, y, channel))
+
+    def _columns(self, source: Window, group: Expr, place: tuple[Expr, Expr, Expr]) -> None:
+        f, p = self.f, self.p
+        step = _slices(p)[-1][0] + 1
+        with f.serial(-(-p.ow // step), "column") as column:
+            x = f.let(tirx.min(column * step, p.ow - step))
+            self._tile(source, x, group, place)
 
     def _tile(self, source: Window, x: Expr, group: Expr, place: tuple[Expr, Expr, Expr]) -> None:
         p, f, rows = self.p, self.f, self.point.rows

@@ -150,6 +150,21 @@ class Kernel:
                 self._tile(sums, n, group, y, x)
             f.evaluate(_amx("tilerelease"))
 
+    def walk(self, n: Expr, rows: Expr) -> None:
+        """All tiles of the first `rows` rows of image `n`, within a task."""
+        f, p, point = self.f, self.r.p, self.point
+        width = pixels(self.r) * point.columns
+        across = -(-p.ow // width)
+        tiles = (rows + point.rows - 1) // point.rows * across
+        self._configure()
+        sums = f.scratch("sums", (self.registers * point.blocks * TILE * TILE,), "int32")
+        groups = chunks(self.r).packed(point)[0]
+        with f.serial(groups, "group") as group, f.serial(tiles, "tile") as tile:
+            y = f.let(tirx.min(tile // across * point.rows, rows - point.rows))
+            x = f.let(tirx.max(tirx.min(tile % across * width, p.ow - width), 0))
+            self._tile(sums, n, group, y, x)
+        f.evaluate(_amx("tilerelease"))
+
     def _configure(self) -> None:
         """Registers: sums first, then pixels, then weights."""
         size, m = chunks(self.r).size, pixels(self.r)

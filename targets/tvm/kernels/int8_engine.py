@@ -35,7 +35,7 @@ def declare(f: Function, r: Reduction, isa: Isa, point: Point) -> Buffer:
     return f.argument("w", packed, r.dot.weight)
 
 
-def emit(
+def kernel(
     f: Function,
     r: Reduction,
     isa: Isa,
@@ -45,7 +45,7 @@ def emit(
     out: Image,
     epilogue: Epilogue,
     operands: tuple[Buffer, ...],
-) -> None:
-    """Append the loops."""
-    kernel = int8_amx.Kernel if _tiles(r, isa) else int8_tile.Kernel
-    kernel(f, r, point, image, weight, out, epilogue, operands).emit()
+) -> int8_tile.Kernel | int8_amx.Kernel:
+    """The loops: `emit` appends all of them over threads, `walk` those of some rows."""
+    made = int8_amx.Kernel if _tiles(r, isa) else int8_tile.Kernel
+    return made(f, r, point, image, weight, out, epilogue, operands)

@@ -106,6 +106,25 @@ class Image:
         return {5: (n, 0, y, x, c), 4: (n, 0, x, c), 2: (x, c)}[len(self.shape)]
 
 
+@dataclass(frozen=True)
+class Part(Image):
+    """Rows of a larger image from `first` on, or of the one image that a buffer holds a while.
+
+    With `ring`, row y lies at y % ring. Columns begin `left` columns later.
+    """
+
+    first: Expr = 0
+    ring: int = 0
+    left: int = 0
+    alone: bool = False
+
+    def at(self, n: Expr, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
+        """The index of channel `c` of a pixel of the part."""
+        row = self.first + y
+        row = tirx.truncmod(row, self.ring) if self.ring else row
+        return super().at(0 if self.alone else n, row, self.left + x, c)
+
+
 def argument(f: Function, name: str, shape: tuple[int, ...], dtype: str) -> Image:
     """Declare a channels-last parameter of physical `shape`."""
     return Image(f.argument(name, shape, dtype), shape, dtype)
@@ -119,19 +138,19 @@ def padded(f: Function, source: Image, p: Plane, depth: int, zero: int, dtype: s
     if not p.padded and source.dtype == dtype:
         return source
     shape = (p.n, 1, p.ph, p.pw, depth)
-    copy = Image(f.scratch("padded", (prod(shape),), dtype), shape, dtype, flat=True)
+    inside = Image(f.scratch("padded", (prod(shape),), dtype), shape, dtype, flat=True)
     rows, columns = min(p.h, p.ph - p.top), min(p.w, p.pw - p.left)
     with f.serial(p.n, "n") as n:
-        _fill(f, copy, (n, 0), 0, p.top * p.pw * depth, zero)
+        fill(f, inside, (n, 0), 0, p.top * p.pw * depth, zero)
         below = p.ph - p.top - rows
-        _fill(f, copy, (n, p.top + rows), 0, below * p.pw * depth, zero)
+        fill(f, inside, (n, p.top + rows), 0, below * p.pw * depth, zero)
     with f.parallel(p.n * rows, "row") as row:
         n, y = row // rows, row % rows
-        _fill(f, copy, (n, p.top + y), 0, p.left * depth, zero)
-        _copy(f, copy, source, (n, p.top + y, p.left * depth), (n, y), columns * depth)
+        fill(f, inside, (n, p.top + y), 0, p.left * depth, zero)
+        copy(f, inside, source, (n, p.top + y, p.left * depth), (n, y), columns * depth)
         right = (p.left + columns) * depth
-        _fill(f, copy, (n, p.top + y), right, p.pw * depth - right, zero)
-    return copy
+        fill(f, inside, (n, p.top + y), right, p.pw * depth - right, zero)
+    return inside
 
 
 @dataclass(frozen=True)
@@ -164,33 +183,32 @@ def window(
     if not p.padded:
         return Window(source, n, first, channel)
     shape = (1, 1, rows, p.pw, width)
-    copy = Image(f.scratch("window", (prod(shape),), source.dtype), shape, source.dtype, flat=True)
+    near = Image(f.scratch("window", (prod(shape),), source.dtype), shape, source.dtype, flat=True)
     columns = min(p.w, p.pw - p.left)
     right = (p.left + columns) * width
-    fill = tirx.Broadcast(tirx.const(zero, source.dtype), width)
+    nothing = tirx.Broadcast(tirx.const(zero, source.dtype), width)
     with f.serial(rows, "row") as row:
         y = f.let(first + row - p.top)
         inside = f.let(tirx.all(y >= 0, y < p.h), "inside", "bool")
         clamped = f.let(tirx.max(tirx.min(y, p.h - 1), 0))
-        _fill(f, copy, (0, row), 0, p.left * width, zero)
+        fill(f, near, (0, row), 0, p.left * width, zero)
         with f.serial(columns, "x") as x:
             codes = load(source.buffer, source.at(n, clamped, x, channel), width)
-            value = tirx.Select(inside, codes, fill)
-            f.store(copy.buffer, value, copy.at(0, row, p.left + x, 0), width)
-        _fill(f, copy, (0, row), right, p.pw * width - right, zero)
-    return Window(copy, 0, 0, 0)
+            value = tirx.Select(inside, codes, nothing)
+            f.store(near.buffer, value, near.at(0, row, p.left + x, 0), width)
+        fill(f, near, (0, row), right, p.pw * width - right, zero)
+    return Window(near, 0, 0, 0)
 
 
-def _fill(
-    f: Function, to: Image, row: tuple[Expr, Expr], first: int, count: int, zero: int
-) -> None:
+def fill(f: Function, to: Image, row: tuple[Expr, Expr], first: int, count: int, zero: int) -> None:
+    """Set `count` elements of `row` (image, row) from `first` on, multiples of 16, to `zero`."""
     for start, lanes, extent in _pieces(count):
         with f.serial(extent, "i") as i:
             value = tirx.Broadcast(tirx.const(zero, to.dtype), lanes)
             f.store(to.buffer, value, to.at(*row, 0, first + start + i * lanes), lanes)
 
 
-def _copy(
+def copy(
     f: Function,
     to: Image,
     source: Image,
@@ -198,6 +216,7 @@ def _copy(
     row: tuple[Expr, Expr],
     count: int,
 ) -> None:
+    """Copy `count` elements, a multiple of 16, from `row` of `source` to (image, row, first)."""
     n, y, first = at
     for start, lanes, extent in _pieces(count):
         with f.serial(extent, "i") as i:

@@ -159,6 +159,16 @@ class Kernel:
                 x = self.f.let(tirx.min(tile % across * point.columns, p.ow - point.columns))
                 self._tile(n, group, y, x)
 
+    def walk(self, n: Expr, rows: Expr) -> None:
+        """All tiles of the first `rows` rows of image `n`, within a task."""
+        f, point = self.f, self.point
+        across, width = -(-self.r.p.ow // point.columns), self.r.p.ow - point.columns
+        tiles = (rows + point.rows - 1) // point.rows * across
+        with f.serial(self.r.packed(point)[0], "group") as group, f.serial(tiles, "tile") as tile:
+            y = f.let(tirx.min(tile // across * point.rows, rows - point.rows))
+            x = f.let(tirx.min(tile % across * point.columns, width))
+            self._tile(n, group, y, x)
+
     def _tile(self, n: Expr, group: Expr, y: Expr, x: Expr) -> None:
         point, lanes = self.point, self.r.dot.lanes
         acc = self._sums(group)

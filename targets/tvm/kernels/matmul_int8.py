@@ -63,7 +63,7 @@ def emit(name: str, shape: MatmulShape, isa: Isa, point: Point, epilogue: Epilog
     out_shape = (shape.m, layout.channels(shape.n))
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
     image = layout.padded(f, source, r.p, r.channels, 0, r.dot.element)
-    engine.emit(f, r, isa, point, image, weight, out, epilogue, operands)
+    engine.kernel(f, r, isa, point, image, weight, out, epilogue, operands).emit()
     return f.build()
 
 

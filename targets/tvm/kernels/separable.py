@@ -18,7 +18,7 @@ from codesign.targets.tvm.kernels.window import Window, windows
 from codesign.targets.tvm.tir import Expr, Function
 
 SCRATCH = 1 << 20  # bytes between the convolutions that leave room for the rest in the cache
-NEAR = 400 * 1024  # bytes above which tiles were seen to get slower
+WHOLE = 400 * 1024  # bytes between the convolutions that one tile of a whole map may take
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,20 @@ def cuts(block: Block, threads: int, row_bytes: tuple[int, int]) -> list[Cut]:
     return found
 
 
-def best(found: list[Cut], threads: int, row_bytes: tuple[int, int]) -> Cut:
-    """As few tasks as keep all threads busy; of these, the largest tile of less than `NEAR`."""
+def best(found: list[Cut], threads: int, row_bytes: tuple[int, int], near: int) -> Cut:
+    """As few tasks as keep all threads busy; of these, the largest tile of at most `near` bytes.
+
+    A map that goes with one tile a task is made at once if it takes no more than `WHOLE` bytes.
+    """
+
+    def size(cut: Cut) -> int:
+        return cut.ring * row_bytes[0] + cut.rows * row_bytes[1]
+
     busy = min(threads, max(cut.tasks for cut in found))
-    fair = [cut for cut in found if cut.tasks >= busy]
-    fewest = [cut for cut in fair if cut.tasks == min(c.tasks for c in fair)]
-    near = (c for c in fewest if c.ring * row_bytes[0] + c.rows * row_bytes[1] <= NEAR)
-    return next(near, fewest[-1])
+    fewest = min(cut.tasks for cut in found if cut.tasks >= busy)
+    fair = [cut for cut in found if cut.tasks == fewest]
+    fits = (c for c in fair if size(c) <= (WHOLE if c.span == 1 else near))
+    return next(fits, fair[-1])
 
 
 def row_of(shape: ConvShape) -> ConvShape:

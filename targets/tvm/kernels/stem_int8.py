@@ -57,7 +57,7 @@ def emit(
     out_shape = layout.activation(shape.n, shape.oc, shape.out_spatial)
     out = layout.argument(f, "y", out_shape, epilogue.out_dtype)
     image = _interleaved(f, r, source, zero_point)
-    engine.emit(f, r, isa, point, image, weight, out, epilogue, operands)
+    engine.kernel(f, r, isa, point, image, weight, out, epilogue, operands).emit()
     return f.build()
 
 

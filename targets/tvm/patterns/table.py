@@ -23,6 +23,7 @@ from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
 from codesign.targets.tvm.patterns.order import AlongAxis, Scatter
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 from codesign.targets.tvm.patterns.recurrent import RecurrentLayer
+from codesign.targets.tvm.patterns.separable_int8 import InvertedInt8, SeparableInt8
 from codesign.targets.tvm.patterns.sparse import Sparse
 
 KERNELS: tuple[type[CpuKernel], ...] = (
@@ -38,6 +39,8 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     DepthwiseInt8,
     ConvInt8,
     StemInt8,
+    SeparableInt8,
+    InvertedInt8,
     LinearInt8,
     MaxPoolInt8,
     MeanInt8,
