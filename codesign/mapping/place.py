@@ -43,18 +43,21 @@ def choose(node: Node, program: Program, target: Target, taken: set[str]) -> Cho
     A kernel for several layers is taken where it costs less than the best kernels of each.
     UnsupportedModelError if every kernel refuses.
     """
-    single = Group(program.graph, (node,))
     found: Choice | None = None
-    for kernel, wide, refusal in candidates(single, target):
-        if len(wide.nodes) == 1 or refusal is not None or taken & set(wide.names):
-            continue
-        choice = _scheduled(kernel, grow(wide, kernel, taken), target)
+    for choice in together(node, program, target, taken):
         others = apart(choice[1], target)
         if found is not None and len(found[1].nodes) >= len(choice[1].nodes):
             others = [found]
         if _cheaper([choice], others, target):
             found = choice
     return found or _alone(node, program, target, taken)
+
+
+def together(node: Node, program: Program, target: Target, taken: set[str]) -> Iterator[Choice]:
+    """What kernels for several layers would run that begin with `node`."""
+    for kernel, wide, refusal in candidates(Group(program.graph, (node,)), target):
+        if len(wide.nodes) > 1 and refusal is None and not taken & set(wide.names):
+            yield _scheduled(kernel, grow(wide, kernel, taken), target)
 
 
 def apart(group: Group, target: Target) -> list[Choice]:

@@ -114,6 +114,19 @@ def _depthwise(draw: Draw) -> str:
     return draw.conv(y, 1, 1)
 
 
+def _inverted(draw: Draw) -> str:
+    x = draw.image(192)
+    _, c, side, _ = draw.shape(x)
+    wide = c * draw.random.choice((3, 4, 6))
+    kernel, stride = draw.random.choice(((3, 1), (3, 1), (3, 2), (5, 1), (5, 2)))
+    if wide * side * side > MOST_ELEMENTS:
+        wide = c
+    y = draw.builder.op(Conv(), x, draw.constant(wide, c, 1, 1), draw.constant(wide))
+    y = draw.builder.op(Relu(), y)
+    y = draw.builder.op(Relu(), draw.conv(y, kernel, stride, wide))
+    return draw.conv(y, 1, 1)
+
+
 def _stem(draw: Draw) -> str:
     side = draw.random.choice((32, 64, 96, 112, 128, 160, 224))
     x = draw.builder.input("x", (1, draw.random.choice((1, 3)), side, side))
@@ -168,8 +181,8 @@ def _normed(draw: Draw) -> str:
 
 
 FAMILIES: tuple[Callable[[Draw], str], ...] = (
-    _convs, _convs, _pointwise, _pointwise, _residual, _depthwise, _depthwise, _stem, _pools,
-    _elements, _mlp, _mlp, _attention, _normed,
+    _convs, _convs, _pointwise, _pointwise, _residual, _depthwise, _depthwise, _inverted,
+    _inverted, _stem, _pools, _elements, _mlp, _mlp, _attention, _normed,
 )  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from codesign.analysis.estimate import LayerCost
 from codesign.errors import CodesignError
-from codesign.ir.program import Point, Program
+from codesign.ir.program import Assignment, Point, Program
 from codesign.mapping.group import Group
+from codesign.mapping.place import apart, together
 from codesign.mapping.target import Target
 from codesign.profile.features import features
 from codesign.profile.process import Array
@@ -57,7 +58,8 @@ def samples(program: Program, target: Target) -> Iterator[Sample]:
         placed = target.choose_kernels(program)
     except CodesignError:
         return
-    for task in tasks_of(placed):
+    choices = [*placed.placement, *_others(placed, target)]
+    for task in tasks_of(replace(placed, placement=tuple(choices))):
         group, found = task.group, []
         for kernel in target.by_anchor.get(group.anchor.kind, ()):
             if kernel.refuse(group) is None:
@@ -65,3 +67,11 @@ def samples(program: Program, target: Target) -> Iterator[Sample]:
                 found.append(Sample(task, kernel.name, point, kernel.cost(group, point)))
         least = min((s.cost.latency_ms for s in found), default=0.0)
         yield from (s for s in found if s.cost.latency_ms <= WORTH * least)
+
+
+def _others(placed: Program, target: Target) -> Iterator[Assignment]:
+    """Layers together where kernels could run several, and the same layers apart."""
+    for node in placed.graph.nodes:
+        for whole in together(node, placed, target, set()):
+            for kernel, group, point in (whole, *apart(whole[1], target)):
+                yield Assignment(kernel.name, group.names, point)

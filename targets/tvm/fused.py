@@ -22,8 +22,8 @@ def fused_cost(
 
     The rates of the parts' kernels are averages over maps of all sizes; what is saved is the time,
     at these rates, of the share of a map that has left the cache before it is read. The first part
-    is done `again` times, because tasks share rows; `loss` is what tiles change. Calibrated on the blocks of MobileNetV2 and
-    EfficientNet-Lite0 in float32 and in 8 bits.
+    is done `again` times, because tasks share rows; `loss` is what tiles change. Calibrated on the
+    blocks of MobileNetV2 in float32 and in 8 bits.
     """
     machine = kernel.machine
     layers = [

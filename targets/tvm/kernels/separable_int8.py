@@ -22,6 +22,7 @@ from codesign.targets.tvm.kernels.conv_int8 import by_pixels
 from codesign.targets.tvm.kernels.int8_layout import Image, Part, Plane
 from codesign.targets.tvm.kernels.int8_tile import Reduction
 from codesign.targets.tvm.kernels.separable import Block, Cut, pixels_of, row_of
+from codesign.targets.tvm.kernels.shapes import ConvShape
 from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc
 
 Array = npt.NDArray[np.signedinteger]
@@ -77,7 +78,7 @@ class Plan:
         return _reduction(replace(flat, spatial=(1, flat.spatial[0])), self.isa)
 
 
-def _reduction(shape: separable.ConvShape, isa: Isa) -> Reduction:
+def _reduction(shape: ConvShape, isa: Isa) -> Reduction:
     return int8_tile.reduction(layout.plane(shape, "separable_int8"), isa)
 
 

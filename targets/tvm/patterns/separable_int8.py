@@ -69,7 +69,7 @@ class SeparableInt8(CpuKernel):
         """Windows are copied no more, but tile registers take the pixels of one row only."""
         if self.isa.dot != "amx":
             return 1.0
-        return 0.9 + 0.25 * (1 - int8_amx.pixels(expand) / int8_amx.TILE)
+        return 0.88 + 0.45 * (1 - int8_amx.pixels(expand) / int8_amx.TILE)
 
     def emit(self, group: Group, point: Point) -> Emitted:
         block, schedule = block_of(group, 16), from_point(separable_int8.Point, point)
