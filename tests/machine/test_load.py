@@ -162,5 +162,5 @@ def test_every_unit_is_a_multiple_of_the_one_kept(
 )
 def test_anything_else_is_refused(value: object) -> None:
     for kind in KINDS:
-        with pytest.raises(MachineError, match="^key is "):
+        with pytest.raises(MachineError, match=r"^key is "):
             quantity(value, kind, "key")
