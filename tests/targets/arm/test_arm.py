@@ -1,6 +1,7 @@
 """Code for Arm CPUs, emulated, computes what the interpreter does."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
+from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.runtime.host import architecture
 from codesign.targets.tvm.patterns.table import KERNELS
@@ -16,8 +18,11 @@ from tests.small import small_graph, small_input
 from tests.strategies import inputs_of
 from tests.targets.arm.emulate import StoppedError, emulated, missing
 from tests.targets.arm.networks import Forced, convolutions, network, others, placed, quantized
+from tests.targets.tvm.blocks import Case, fused, whole
+from tests.targets.tvm.blocks import quantized as coded
 from tests.targets.tvm.harness import compare, graph_of, run
 
+BLOCK = Case(1, 20, (9, 7), 24, (3, 3), (1, 1), ((1, 1), (1, 1)), 20)
 WITHOUT = missing("aarch64")
 emulator = pytest.mark.skipif(bool(WITHOUT), reason=WITHOUT)
 
@@ -28,6 +33,12 @@ def check(net: Forced, target: Cpu) -> None:
     got, want = emulated(program, target, net.data), evaluate(graph_of(net), net.data)
     for name, tolerance in net.results_of.items():
         compare(name, got[name], want[name], tolerance)
+
+
+def together(graph: Graph, target: Cpu) -> Program:
+    """`graph` with its first layers as one block."""
+    choice = whole(graph, target)
+    return fused(graph, target, choice, choice[2])
 
 
 def check_exactly(program: Program, target: Cpu) -> None:
@@ -54,6 +65,16 @@ def test_everything_else_in_floating_point() -> None:
 def test_networks_in_8_bits_are_exact(isa: str) -> None:
     target = Cpu(isa)
     check_exactly(quantized(network(), target), target)
+
+
+@emulator
+@pytest.mark.parametrize("isa", ["arm", "arm-dot"])
+@pytest.mark.parametrize("wide", [None, 24])
+def test_blocks_of_convolutions(isa: str, wide: int | None) -> None:
+    target, (net, y) = Cpu(isa), replace(BLOCK, wide=wide).net(last=True)
+    program = together(net.graph(y), target)
+    compare(y, emulated(program, target, net.data)[y], evaluate(net.graph(y), net.data)[y], 1e-5)
+    check_exactly(together(coded(net, y), target), target)
 
 
 @emulator
@@ -89,5 +110,8 @@ def test_every_kernel_is_among_them() -> None:
     nets = convolutions(), others()
     programs = [placed(graph_of(net), target, net.forced) for net in nets]
     programs.append(quantized(network(), target))
+    for case in (BLOCK, replace(BLOCK, wide=None)):
+        net, y = case.net(last=True)
+        programs += [together(graph, target) for graph in (net.graph(y), coded(net, y))]
     used = {assignment.kernel for program in programs for assignment in program.placement}
     assert {kernel.name for kernel in KERNELS} == used

@@ -86,7 +86,7 @@ def test_a_network_of_everything(isa: str) -> None:
     for got, want in pairs:
         np.testing.assert_array_equal(got, want)
     used = {assignment.kernel for assignment in program.placement}
-    assert used >= {"conv-int8", "depthwise-int8", "max-pool-int8", "mean-int8", "move"}
+    assert used >= {"conv-int8", "separable-int8", "max-pool-int8", "mean-int8", "move"}
 
 
 def as_signed(graph: Graph) -> Graph:
