@@ -30,7 +30,7 @@ class Sample:
     @cached_property
     def features(self) -> Array:
         """What the fit sees."""
-        return features(self.task.group, self.cost)
+        return features(self.task.group, self.cost, self.point)
 
     @cached_property
     def held_out(self) -> bool:

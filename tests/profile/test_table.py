@@ -23,7 +23,7 @@ KERNEL = task().start[0]
 def twice() -> Profile:
     """A profile that has seen the kernel of the task take twice what its model says."""
     kernel, group = TARGET.by_name[KERNEL], task().group
-    x = features(group, kernel.cost(group, kernel.default(group)))
+    x = features(group, kernel.cost(group, kernel.default(group)), kernel.default(group))
     points = x + np.random.default_rng(0).normal(size=(12, len(NAMES))) * 0.01
     process = Process.fit(points, np.full(12, np.log(2.0)))
     return Profile(TARGET.spec, device(), {KERNEL: Fit(kernel_version(kernel), process)})
@@ -33,7 +33,7 @@ def test_features_are_finite_and_named() -> None:
     for assignment in network(2).placement:
         group = Group(network(2).graph, network(2).nodes_of(assignment))
         kernel = TARGET.by_name[assignment.kernel]
-        found = features(group, kernel.cost(group, kernel.default(group)))
+        found = features(group, kernel.cost(group, kernel.default(group)), kernel.default(group))
         assert found.shape == (len(NAMES),) and np.isfinite(found).all()
 
 
@@ -54,7 +54,10 @@ def test_what_lies_outside_is_corrected_as_at_the_edge_and_less_sure() -> None:
     fit = twice().fits[KERNEL]
     kernel, group = TARGET.by_name[KERNEL], task().group
     cost = kernel.cost(group, kernel.default(group))
-    near, far = fit.factor(group, cost), fit.factor(group, replace(cost, latency_ms=1e6))
+    near, far = (
+        fit.factor(group, kernel.default(group), told)
+        for told in (cost, replace(cost, latency_ms=1e6))
+    )
     assert far[0] == pytest.approx(near[0], rel=0.05)
     assert far[1] > 3 * near[1]
 
