@@ -57,6 +57,13 @@ class Process:
         return float(np.sqrt(max(left, 0.0))) * self._spread
 
     @cached_property
+    def left_out(self) -> Array:
+        """How far each value lies from what the others say of it [N] (eq. 5.12)."""
+        inverse = np.diag(cho_solve(self._factor, np.eye(len(self.y))))
+        found: Array = self._weights / inverse * self._spread
+        return found
+
+    @cached_property
     def _centre(self) -> float:
         return float(np.median(self.y))
 

@@ -71,7 +71,7 @@ class Profile:
         return sum(len(fit.process.y) for fit in self.fits.values())
 
     def corrected(self, kernel: str, group: Group, point: Point, cost: LayerCost) -> LayerCost:
-        """`cost` of `group` on `kernel` with `point` as this device was seen to take, with its error."""
+        """`cost` of `group` on `kernel` with `point` as this device was seen to take."""
         fit = self.fits.get(kernel)
         if fit is None or cost.latency_ms <= 0:
             return cost
