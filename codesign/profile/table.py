@@ -25,6 +25,10 @@ FORMAT = 2
 LARGEST = 3.0  # of a correction, as a logarithm
 
 
+class OutdatedProfileError(StoreError):
+    """A profile that an earlier or later codesign made."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """How the measured times of one kernel depart from its model: log(measured / modelled).
@@ -124,12 +128,13 @@ class Profile:
 
 
 def load_profile(path: Path) -> Profile:
-    """The profile in `path`; StoreError if it is none."""
+    """The profile in `path`; StoreError if it is none, an OutdatedProfileError by its format."""
     try:
         found = json.loads(path.read_text())
         if found["format"] != FORMAT or tuple(found["features"]) != NAMES:
-            raise StoreError(
-                f"{path} is a profile of another codesign; run `codesign profile` again"
+            raise OutdatedProfileError(
+                f"{path} is a profile of another codesign (format {found['format']}, this one "
+                f"reads {FORMAT}); run `codesign profile` again"
             )
         fits = {name: _fit(value) for name, value in found["fits"].items()}
         return Profile(found["target"], found["device"], fits, tuple(found["quality"]))

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.errors import StoreError
+from codesign.errors import CodesignWarning, StoreError
 from codesign.mapping.group import Group
 from codesign.mapping.version import kernel_version
 from codesign.profile.features import NAMES, features
 from codesign.profile.process import Process
-from codesign.profile.table import Fit, Profile, load_profile, profile_path
+from codesign.profile.table import Fit, OutdatedProfileError, Profile, load_profile, profile_path
 from codesign.runtime.host import device
 from codesign.tune.informed import informed
 from tests.tune.small_task import TARGET, network, task
@@ -91,6 +91,33 @@ def test_kernels_that_changed_since_are_left_to_their_models() -> None:
     assert profile.current(TARGET).fits.keys() == {KERNEL}
     old = replace(stale, fits={KERNEL: stale.fits[KERNEL]})
     assert old.current(TARGET).fits == {}
+
+
+def test_a_profile_of_another_format_is_left_aside_with_a_warning(tmp_path: Path) -> None:
+    path, records = profile_path(tmp_path, TARGET.spec, device()), _empty_database(tmp_path)
+    twice().save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    with pytest.raises(OutdatedProfileError, match=r"format 1, this one reads 2.*again"):
+        load_profile(path)
+    with pytest.warns(CodesignWarning, match="run `codesign profile` again"):
+        found = informed(TARGET, records).estimate(network())
+    assert {x.origin for x in found.layers} == {"model"}
+
+
+def test_the_schedule_is_looked_at() -> None:
+    """Idle lanes and columns, and the numbers of the point, are in the features by name."""
+    kernel, group = TARGET.by_name[KERNEL], task().group
+    point = kernel.default(group)
+    cost = kernel.cost(group, point)
+    assert dict(point)["cols"] == 6 and group.output_type.shape[-1] == 6
+    other = tuple((name, 4 if name == "cols" else value) for name, value in point)
+    first, second = (
+        dict(zip(NAMES, features(group, cost, p), strict=True)) for p in (point, other)
+    )
+    assert first["idle columns"] == 0 and second["idle columns"] == pytest.approx(np.log2(8 / 6))
+    assert first["idle lanes"] == 0 and first["curves"] == 0
+    changed = {name for name in NAMES if first[name] != second[name]}
+    assert changed == {"idle columns", "choice 1"}
 
 
 @pytest.mark.parametrize(
