@@ -14,7 +14,8 @@ NAMES = (
     "latency", "macs", "bytes", "outputs", "depth", "channels in", "channels out", "width",
     "rows", "chain", "reads", "stride", "taps", "density", "weight bytes", "read bytes",
     "written bytes", "curves", "idle lanes", "idle columns", "choice 1", "choice 2", "choice 3",
-    "choice 4", "choice 5", "choice 6",
+    "choice 4", "choice 5", "choice 6", "idle inputs", "idle rows", "idle blocks", "tile", "border",
+    "groups",
 )  # fmt: skip
 CHOICES = 6  # numbers of a schedule that are looked at
 LANES = 16
@@ -30,7 +31,8 @@ def features(group: Group, cost: LayerCost, point: Point) -> NDArray[np.float64]
     How full vectors and tiles are tells most of what the models leave out, then the functions that
     follow the anchor, and what the schedule's numbers are: their meaning is the kernel's own.
     """
-    return np.array([*_sizes(group, cost), *_fillings(group, point), *_choices(point)], np.float64)
+    parts = (_sizes(group, cost), _fillings(group, point), _choices(point), _tiling(group, point))
+    return np.array([value for part in parts for value in part], np.float64)
 
 
 def _sizes(group: Group, cost: LayerCost) -> list[float]:
@@ -61,16 +63,37 @@ def _fillings(group: Group, point: Point) -> list[float]:
     """Bytes by role, the price of functions, and how much of vectors and tiles is padding."""
     constants = [v for v in group.operands if v in group.graph.constants]
     channels, width = _channels(group.output_type), group.output_type.shape[-1:] or (1,)
-    choice = dict(point)
-    tile = choice.get("cols", choice.get("columns", 1))
     return [
         log2(1 + sum(_bytes(group.type(v)) for v in constants)),
         log2(1 + sum(_bytes(group.type(v)) for v in group.variables)),
         log2(1 + sum(_bytes(group.type(v)) for v in group.outputs)),
         log2(1 + sum(CURVES.get(node.kind, 0) for node in group.nodes)),
         _padding(channels, LANES),
-        _padding(width[0], tile if isinstance(tile, int) else 1),
+        _padding(width[0], _extents(point)[1]),
     ]
+
+
+def _tiling(group: Group, point: Point) -> list[float]:
+    """What tiles of rows, columns and channel blocks leave over, their size, and borders."""
+    op, y = group.anchor.op, group.output_type
+    rows, columns, blocks = _extents(point)
+    height = y.shape[-2] if y.rank > 1 else 1
+    pads, groups = getattr(op, "pads", ()), getattr(op, "groups", 1)
+    return [
+        _padding(_channels(group.input_type(0)), LANES),
+        _padding(height, rows),
+        _padding(-(-_channels(y) // LANES), blocks),
+        log2(rows * columns * blocks),
+        float(any(any(pair) for pair in pads)),
+        log2(max(groups, 1)),
+    ]
+
+
+def _extents(point: Point) -> tuple[int, int, int]:
+    """Rows, columns and channel blocks of a register tile, 1 where a schedule has none."""
+    choice = {name: value for name, value in point if isinstance(value, int) and value > 0}
+    columns = choice.get("cols", choice.get("columns", 1))
+    return choice.get("rows", 1), columns, choice.get("blocks", 1)
 
 
 def _choices(point: Point) -> list[float]:

@@ -37,11 +37,16 @@ class Seat:
 
     @property
     def outcome(self) -> Outcome:
-        """The visit in the middle, or why there is none."""
+        """The faster half of the visit in the middle, or why there is none."""
         if self.failure is not None:
             return self.failure
-        order = sorted(self.visits, key=lambda visit: median(visit.seconds))
+        order = sorted(map(_undisturbed, self.visits), key=lambda visit: median(visit.seconds))
         return order[len(order) // 2] if order else LOST
+
+
+def _undisturbed(visit: Outcome) -> Outcome:
+    """The faster half of its runs: what else a machine does only ever slows a run down."""
+    return Outcome("ok", tuple(sorted(visit.seconds)[: (len(visit.seconds) + 1) // 2]))
 
 
 @dataclass

@@ -117,7 +117,8 @@ def test_the_schedule_is_looked_at() -> None:
     assert first["idle columns"] == 0 and second["idle columns"] == pytest.approx(np.log2(8 / 6))
     assert first["idle lanes"] == 0 and first["curves"] == 0
     changed = {name for name in NAMES if first[name] != second[name]}
-    assert changed == {"idle columns", "choice 1"}
+    assert changed == {"idle columns", "choice 1", "tile"}
+    assert first["idle inputs"] == 0 and first["border"] == 1 and first["groups"] == 0
 
 
 @pytest.mark.parametrize(
