@@ -70,7 +70,7 @@ class Target(ABC):
 
     def cost(self, kernel: Kernel, group: Group, point: Point) -> LayerCost:
         """What `group` costs with `point`: as measured alone, else by the corrected model."""
-        cost = self.correction.corrected(kernel.name, group, kernel.cost(group, point))
+        cost = self.correction.corrected(kernel.name, group, point, kernel.cost(group, point))
         known = self.known(group)
         if known is None or (known.kernel, known.point) != (kernel.name, point):
             return cost
