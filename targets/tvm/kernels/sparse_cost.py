@@ -18,10 +18,11 @@ from codesign.targets.tvm.kernels.sparse_point import Point
 L1_BYTES = 32 * 1024
 LINE = 64
 MULTIPLY = 0.55  # cycles of a vector multiply-add whose activations are in registers
-NEAR, FAR, SPLIT = 0.7, 0.92, 0.83  # of one that reads the input, by cache level; straddling
-PANEL = (1.06, 1.4, 1.67)  # of one that reads a panel of 32 KB, 128 KB, 1 MB
-COLUMN, PANEL_COLUMN = 1.5, 0.4  # cycles of a column apart from its vectors
-LIST, PANEL_LIST = 5.0, 2.4  # cycles to begin and end a list
+NEAR, FAR = 0.7, 0.92  # of one that reads the input from the first or second level of the cache
+NEAR_SPLIT, FAR_SPLIT = 1.38, 1.85  # of one that straddles cache lines
+PANEL = (1.0, 1.32, 1.6)  # of one that reads a panel of 32 KB, 128 KB, 1 MB
+COLUMN, PANEL_COLUMN = 1.5, 1.1  # cycles of a column apart from its vectors
+LIST, PANEL_LIST = 5.0, 8.0  # cycles to begin and end a list
 RUN = 13.0  # cycles until a list has found its place in the output
 STORE, PANEL_STORE = 12.0, 17.0  # cycles of a vector stored
 KEEP = 1.2  # cycles of a vector moved between panels
@@ -45,7 +46,8 @@ def _tiles(frame: Frame, isa: Isa, point: Point, lists: int, columns: int) -> fl
     vectors = len(found.starts)
     aligned = not plane.copied and plane.channel * 4 % LINE == 0
     near = vectors * LINE * shape.ic <= L1_BYTES
-    load = (NEAR if near else FAR) + (0 if aligned else SPLIT)
+    rates = (FAR_SPLIT, NEAR_SPLIT), (FAR, NEAR)
+    load = rates[aligned][near]
     column = vectors * (load + (point.rows - 1) * MULTIPLY) + COLUMN
     stored = point.rows * vectors * STORE
     if isinstance(frame, Rows):

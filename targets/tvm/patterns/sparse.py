@@ -25,7 +25,6 @@ from codesign.targets.tvm.patterns.conv import conv_shape, refuse_float
 from codesign.targets.tvm.storage import physical_bytes
 
 STRUCTURES = frozenset({"csr", "bitmap", "block", "nm"})
-FEWEST_ROWS = 8
 
 
 class Sparse(CpuKernel):
@@ -47,8 +46,6 @@ class Sparse(CpuKernel):
         frame = self.frame(group)
         if not accepts(frame.shape) or not prod(frame.out):
             return Refusal("it has one or two axes and pads of at least 0", f"it is {frame.shape}")
-        if group.anchor.kind == "linear" and prod(frame.out[:-1]) < FEWEST_ROWS:
-            return Refusal(f"it has at least {FEWEST_ROWS} rows", f"the result is {frame.out}")
         return None
 
     def frame(self, group: Group) -> Frame:
