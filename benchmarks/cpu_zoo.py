@@ -128,6 +128,7 @@ def _detector(size: int = 320) -> Subject:
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "resnet18": lambda: _torch("resnet18", "resnet18"),
     "resnet50": lambda: _torch("resnet50", "resnet50"),
+    "vgg16": lambda: _torch("vgg16", "vgg16"),
     "mobilenet_v2": lambda: _torch("mobilenet_v2", "mobilenet_v2"),
     "efficientnet_lite0": lambda: _torch("efficientnet_lite0", "efficientnet-lite0"),
     "ppocr_det": _detector,

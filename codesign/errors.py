@@ -73,6 +73,10 @@ class StoreError(CodesignError):
     """A tuning database cannot be opened, read or written; what it holds was left as it is."""
 
 
+class MachineError(UsageError):
+    """A machine description is wrong: the message names the key, the unit and what would do."""
+
+
 class DataError(UsageError):
     """Calibration, validation or input data does not match the model."""
 

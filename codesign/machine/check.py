@@ -1,0 +1,112 @@
+"""What must hold between the parts of a machine, so that every cost is well defined."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from math import inf
+
+from codesign.errors import MachineError
+from codesign.machine.machine import LOOPS, OPERANDS, Machine, Memory
+
+
+def check(machine: Machine) -> None:
+    """MachineError, saying which key to change, unless `machine` makes sense."""
+    _names("memory", (memory.name for memory in machine.memories))
+    _names("axis", (axis.name for axis in machine.axes))
+    if not machine.clock:
+        raise MachineError('machine.clock is 0, expected a frequency such as "200 MHz"')
+    for memory in machine.memories:
+        _check_memory(machine, memory)
+    _check_levels(machine)
+    _check_axes(machine)
+    _check_datapath(machine)
+
+
+def _names(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise MachineError(f"two tables [[{what}]] are called {name!r}; names must differ")
+        seen.add(name)
+
+
+def _check_memory(machine: Machine, memory: Memory) -> None:
+    axes = {axis.name for axis in machine.axes}
+    for name in memory.along:
+        if name not in axes:
+            known = ", ".join(sorted(axes))
+            raise MachineError(f"memory {memory.name}.along names axis {name!r}; axes are {known}")
+    need = sum(_widest(machine, operand) for operand in memory.holds)
+    if memory.usable < need:
+        halves = ", of which double buffering leaves half" if memory.double else ""
+        raise MachineError(
+            f"memory {memory.name}.capacity is {memory.capacity:g} b{halves}; one element of each "
+            f"of {', '.join(memory.holds)} takes {need} b, {need - memory.usable:g} b more"
+        )
+    for operand in memory.packed:
+        if operand not in memory.holds:
+            raise MachineError(
+                f"memory {memory.name}.packed names {operand}, which the memory does not hold"
+            )
+
+
+def _widest(machine: Machine, operand: str) -> int:
+    path = machine.datapath
+    widths = {"input": max(path.input), "weight": max(path.weight), "output": path.accumulator}
+    return widths[operand]
+
+
+def _check_levels(machine: Machine) -> None:
+    """Each operand comes from an unlimited memory; memories only divide on the way in."""
+    for operand in OPERANDS:
+        levels = machine.levels(operand)
+        if not levels:
+            raise MachineError(f"no memory holds {operand}; name it in the holds of one")
+        if levels[0].capacity != inf:
+            raise MachineError(
+                f"the outermost memory that holds {operand}, {levels[0].name}, is limited; the "
+                'first memory must hold all operands and have capacity = "unlimited" (or none)'
+            )
+        for outer, inner in pairwise(levels):
+            if not set(outer.along) <= set(inner.along):
+                raise MachineError(
+                    f"memory {inner.name} lies inside {outer.name}, so its along must name "
+                    f"{', '.join(sorted(set(outer.along) - set(inner.along)))} too"
+                )
+
+
+def _check_axes(machine: Machine) -> None:
+    for axis in machine.axes:
+        loops = [loop for entry in axis.unroll for loop in entry.split("*")]
+        strange = [loop for loop in loops if loop not in LOOPS]
+        if strange or len(set(loops)) < len(loops):
+            raise MachineError(
+                f"axis {axis.name}.unroll is {list(axis.unroll)}, expected loops, each once, such "
+                f'as ["m"] or ["c*r*s"]; loops are {", ".join(LOOPS)}'
+            )
+
+
+def _check_datapath(machine: Machine) -> None:
+    path = machine.datapath
+    if (path.kind == "serial") != bool(path.serial):
+        raise MachineError(
+            f'datapath.kind is "{path.kind}" and datapath.serial is {list(path.serial)}; operands '
+            'are named as serial where the kind is "serial" and only there'
+        )
+    if (path.kind == "fused") != bool(path.brick):
+        raise MachineError(
+            f'datapath.kind is "{path.kind}" and datapath.brick is {path.brick}; bricks have a '
+            'size where the kind is "fused" and only there'
+        )
+    if path.brick:
+        for width in (*path.input, *path.weight):
+            if max(width, path.brick) % path.brick:
+                raise MachineError(
+                    f"datapath takes {width} bits, which bricks of {path.brick} do not make up"
+                )
+    if path.gated > path.mac:
+        raise MachineError(
+            f"datapath.gated is {path.gated:g} pJ, more than datapath.mac, {path.mac:g} pJ"
+        )
+    for operand in (*path.serial, *path.gate, *path.skip):
+        if operand == "output":
+            raise MachineError("datapath.serial, gate and skip name operands that are multiplied")

@@ -1,0 +1,197 @@
+"""A machine from its TOML file, every key checked.
+
+[machine] name, clock, technology, voltage, area, idle, cite, assumptions; [[memory]] from the
+outermost to the innermost; [[axis]]; [datapath]; [timing]. See `machine` for what each key says.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import MachineError, UnknownNameError
+from codesign.machine import units
+from codesign.machine.check import check
+from codesign.machine.machine import OPERANDS, Axis, Datapath, Machine, Memory, Timing
+from codesign.machine.units import quantity
+
+Reader = Callable[[object, str], Any]
+Keys = Mapping[str, Reader]
+
+
+def load_machine(path: Path | str) -> Machine:
+    """The machine that the TOML file at `path` describes; MachineError if it does not."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise MachineError(f"machine file {path} cannot be read: {why}") from None
+    return parse_machine(text, str(path))
+
+
+def parse_machine(text: str, where: str = "machine") -> Machine:
+    """The machine that TOML `text` describes; `where` names it in messages."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MachineError(f"{where} is no TOML: {error}") from None
+    try:
+        machine = _machine(content)
+        check(machine)
+    except MachineError as error:
+        raise MachineError(f"{where}: {error}") from None
+    except UnknownNameError as error:
+        raise MachineError(f"{where}: {error}") from None
+    return machine
+
+
+def _machine(content: Mapping[str, Any]) -> Machine:
+    tables: Keys = {
+        "machine": partial(_table, MACHINE, needs=("name", "clock")),
+        "memory": partial(_tables, MEMORY, Memory, ("name", "holds")),
+        "axis": partial(_tables, AXIS, Axis, ("name", "size", "unroll")),
+        "datapath": lambda given, key: Datapath(**_table(DATAPATH, given, key)),
+        "timing": lambda given, key: Timing(**_table(TIMING, given, key)),
+    }
+    found = _table(tables, content, "", needs=("machine", "memory", "axis"))
+    return Machine(
+        **found["machine"],
+        memories=found["memory"],
+        axes=found["axis"],
+        datapath=found.get("datapath", Datapath()),
+        timing=found.get("timing", Timing()),
+    )
+
+
+def _table(keys: Keys, given: object, key: str, needs: Sequence[str] = ()) -> dict[str, Any]:
+    """The values of a table by key, each read by its reader."""
+    if not isinstance(given, Mapping):
+        raise MachineError(f"{key} is {given!r}, expected a table [{key}]")
+    prefix = f"{key}." if key else ""
+    for name in given:
+        if name not in keys:
+            raise UnknownNameError("key", f"{prefix}{name}", [f"{prefix}{k}" for k in keys])
+    for name in needs:
+        if name not in given:
+            raise MachineError(f"{prefix}{name} is missing")
+    return {name: keys[name](value, f"{prefix}{name}") for name, value in given.items()}
+
+
+def _tables(
+    keys: Keys, make: Callable[..., Any], needs: Sequence[str], given: object, key: str
+) -> tuple[Any, ...]:
+    """A list of tables as objects; messages say them by their names where they have one."""
+    if not isinstance(given, list) or not given:
+        raise MachineError(f"{key} is {given!r}, expected one or more tables [[{key}]]")
+    found = []
+    for number, one in enumerate(given):
+        name = one.get("name") if isinstance(one, Mapping) else None
+        found.append(make(**_table(keys, one, f"{key} {name or number}", needs)))
+    return tuple(found)
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise MachineError(f"{key} is {value!r}, expected some text in quotes")
+    return value
+
+
+def _flag(value: object, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise MachineError(f"{key} is {value!r}, expected true or false")
+    return value
+
+
+def _whole(value: object, key: str, low: int = 0, high: int = 2**40) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise MachineError(f"{key} is {value!r}, expected a whole number from {low} to {high}")
+    return value
+
+
+def _list(one: Reader, value: object, key: str) -> tuple[Any, ...]:
+    items = value if isinstance(value, list) else [value]
+    found = tuple(one(item, key) for item in items)
+    if not found or len(set(found)) < len(found):
+        raise MachineError(f"{key} is {value!r}, expected one or more, each once")
+    return found
+
+
+def _word(words: Sequence[str], value: object, key: str) -> str:
+    if value not in words:
+        raise MachineError(f"{key} is {value!r}, expected one of {', '.join(words)}")
+    return str(value)
+
+
+def _quantity(kind: units.Kind, value: object, key: str) -> float:
+    return quantity(value, kind, key)
+
+
+def _bits(value: object, key: str) -> int:
+    """A number of bits: a size, or a bare number of bits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _whole(value, key, 1, 1 << 20)
+    size = quantity(value, units.SIZE, key)
+    if size < 1 or size != int(size):
+        raise MachineError(f"{key} is {value!r}, expected at least one whole bit")
+    return int(size)
+
+
+def _packed(value: object, key: str) -> Mapping[str, str]:
+    one: Reader = partial(_word, ("rlc", "csc", "bitmap"))
+    return _table(dict.fromkeys(OPERANDS, one), value, key)
+
+
+_operands: Reader = partial(_list, partial(_word, OPERANDS))
+_texts: Reader = partial(_list, _text)
+_widths: Reader = partial(_list, partial(_whole, low=1, high=32))
+
+MACHINE: Keys = {
+    "name": _text,
+    "clock": partial(_quantity, units.FREQUENCY),
+    "technology": partial(_quantity, units.LENGTH),
+    "voltage": partial(_quantity, units.VOLTAGE),
+    "area": partial(_quantity, units.AREA),
+    "idle": partial(_quantity, units.POWER),
+    "cite": _text,
+    "assumptions": _texts,
+}
+MEMORY: Keys = {
+    "name": _text,
+    "holds": _operands,
+    "capacity": partial(_quantity, units.SIZE),
+    "width": _bits,
+    "read": partial(_quantity, units.ENERGY),
+    "write": partial(_quantity, units.ENERGY),
+    "flow": partial(_quantity, units.FLOW),
+    "ports": partial(_whole, low=1, high=2),
+    "along": _texts,
+    "double": _flag,
+    "multicast": _flag,
+    "overlap": _flag,
+    "packed": _packed,
+}
+AXIS: Keys = {
+    "name": _text,
+    "size": partial(_whole, low=1, high=1 << 20),
+    "unroll": _texts,
+    "sums": _flag,
+}
+DATAPATH: Keys = {
+    "kind": partial(_word, ("parallel", "serial", "fused")),
+    "input": _widths,
+    "weight": _widths,
+    "accumulator": partial(_whole, low=1, high=64),
+    "serial": _operands,
+    "brick": partial(_whole, low=1, high=16),
+    "gate": _operands,
+    "skip": _operands,
+    "mac": partial(_quantity, units.ENERGY),
+    "gated": partial(_quantity, units.ENERGY),
+}
+TIMING: Keys = {
+    "load": partial(_whole),
+    "skew": partial(_whole),
+    "hidden": _flag,
+}

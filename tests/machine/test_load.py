@@ -1,0 +1,166 @@
+"""Machine files: what they say, and what is said of wrong ones."""
+
+from math import inf
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codesign.errors import CodesignError, MachineError
+from codesign.machine import units
+from codesign.machine.load import load_machine, parse_machine
+from codesign.machine.units import quantity
+
+SMALL = """
+[machine]
+name = "small"
+clock = "200 MHz"
+technology = "65 nm"
+assumptions = ["the bus is as wide as an access"]
+
+[[memory]]
+name = "DRAM"
+holds = ["input", "weight", "output"]
+capacity = "unlimited"
+width = "64 b"
+read = "512 pJ"
+write = "0.5 nJ"
+flow = "8 B/cycle"
+overlap = false
+packed = {input = "rlc"}
+
+[[memory]]
+name = "GLB"
+holds = ["input", "output"]
+capacity = "108 KiB"
+width = 64
+
+[[memory]]
+name = "spad"
+holds = ["weight"]
+capacity = "448 B"
+along = ["rows", "columns"]
+
+[[axis]]
+name = "rows"
+size = 12
+unroll = ["r", "c*s"]
+sums = true
+
+[[axis]]
+name = "columns"
+size = 14
+unroll = ["y"]
+
+[datapath]
+input = 16
+weight = [8, 16]
+gate = "input"
+mac = "2 pJ"
+gated = "66 fJ"
+"""
+
+
+def test_a_file_is_read_with_its_units(tmp_path: Path) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    machine = load_machine(path)
+    dram, buffer, spad = machine.memories
+    assert (machine.clock, machine.technology, machine.elements) == (200e6, 65.0, 168)
+    assert (dram.capacity, dram.flow, dram.read, dram.write) == (inf, 64.0, 512.0, 500.0)
+    assert (dram.overlap, dram.packed) == (False, {"input": "rlc"})
+    assert (buffer.capacity, buffer.width) == (108 * 1024 * 8, 64)
+    assert (machine.instances(buffer), machine.instances(spad)) == (1, 168)
+    assert [memory.name for memory in machine.levels("weight")] == ["DRAM", "spad"]
+    assert machine.datapath.weight == (8, 16)
+    assert (machine.datapath.gate, machine.datapath.gated) == (("input",), 0.066)
+
+
+WRONG = {
+    "a unit of another kind": ('clock = "200 MHz"', 'clock = "200 nm"', ["machine.clock", "MHz"]),
+    "no unit": ('clock = "200 MHz"', "clock = 200", ["machine.clock", '"200 Hz"']),
+    "a negative size": ('"108 KiB"', '"-108 KiB"', ["memory GLB.capacity", "not negative"]),
+    "a size that is no number": ('"108 KiB"', '"many KiB"', ["memory GLB.capacity", "108 KiB"]),
+    "a flow by the second": ('"8 B/cycle"', '"8 GB/s"', ["memory DRAM.flow", "b/cycle"]),
+    "an unknown key": ('capacity = "108 KiB"', 'capcity = "108 KiB"', ["memory GLB.capacity"]),
+    "a misspelt key": ("technology", "technologie", ["machine.technology"]),
+    "a missing key": ('name = "small"', "", ["machine.name is missing"]),
+    "a missing table": ("[[axis]]", "[[axes]]", ["axis"]),
+    "an unknown operand": (
+        'holds = ["weight"]',
+        'holds = ["bias"]',
+        ["memory spad.holds", "weight"],
+    ),
+    "no memory for an operand": (
+        'holds = ["input", "weight", "output"]',
+        'holds = ["input", "weight"]',
+        ["output", "GLB", "unlimited"],
+    ),
+    "a level too small": ('"448 B"', '"1 B"', ["memory spad.capacity", "16 b", "8 b more"]),
+    "an unknown axis": (
+        'along = ["rows", "columns"]',
+        'along = ["row"]',
+        ["along", "columns, rows"],
+    ),
+    "two of one name": ('name = "GLB"', 'name = "DRAM"', ["two tables [[memory]]", "DRAM"]),
+    "an unlimited loop": ('unroll = ["y"]', "unroll = []", ["axis columns.unroll"]),
+    "a loop twice": ('"c*s"]', '"r*s"]', ["axis rows.unroll", "each once"]),
+    "an unknown loop": ('unroll = ["y"]', 'unroll = ["q"]', ["axis columns.unroll", "q"]),
+    "an array of no elements": ("size = 14", "size = 0", ["axis columns.size"]),
+    "no operand": ("weight = [8, 16]", "weight = []", ["datapath.weight"]),
+    "serial without kind": ('gate = "input"', 'serial = "input"', ["datapath.serial", "parallel"]),
+    "bricks that do not fit": ('gate = "input"', 'kind = "fused"\nbrick = 3', ["16 bits", "of 3"]),
+    "gating that costs": ('"66 fJ"', '"3 pJ"', ["datapath.gated", "datapath.mac"]),
+    "an unknown code": ('"rlc"', '"zip"', ["packed.input", "rlc"]),
+    "a code for what is not held": ("width = 64", 'packed = {weight = "csc"}', ["GLB", "weight"]),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_named(what: str) -> None:
+    old, new, words = WRONG[what]
+    assert old in SMALL
+    with pytest.raises(CodesignError) as caught:
+        parse_machine(SMALL.replace(old, new), "small.toml")
+    assert str(caught.value).startswith("small.toml: ")
+    assert caught.value.exit_code == 2
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_what_is_no_file_or_no_toml(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"x\.toml cannot be read: No such file"):
+        load_machine(tmp_path / "x.toml")
+    (tmp_path / "y.toml").write_text("[machine\n")
+    with pytest.raises(MachineError, match=r"y\.toml is no TOML: .*line 1"):
+        load_machine(tmp_path / "y.toml")
+    (tmp_path / "z.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(MachineError, match=r"z\.toml cannot be read"):
+        load_machine(tmp_path / "z.toml")
+
+
+KINDS = [kind for kind in vars(units).values() if isinstance(kind, units.Kind)]
+
+
+@given(st.sampled_from(KINDS), st.floats(0, 1e9), st.data())
+def test_every_unit_is_a_multiple_of_the_one_kept(
+    kind: units.Kind, number: float, data: st.DataObject
+) -> None:
+    unit = data.draw(st.sampled_from(sorted(kind.units)))
+    assert quantity(f"{number!r} {unit}", kind, "x") == number * kind.units[unit]
+    assert quantity(f"{number!r}{unit}", kind, "x") == number * kind.units[unit]
+    assert quantity(kind.example, kind, "x") > 0 and kind.units[kind.kept] == 1
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Nd"]), max_size=8)
+    | st.none()
+    | st.integers()
+    | st.floats()
+    | st.booleans()
+)
+def test_anything_else_is_refused(value: object) -> None:
+    for kind in KINDS:
+        with pytest.raises(MachineError, match=r"^key is "):
+            quantity(value, kind, "key")
