@@ -35,14 +35,14 @@ class NoRecords:
 class Correction(Protocol):
     """How a device departs from the cost models of a target's kernels."""
 
-    def corrected(self, kernel: str, group: Group, cost: LayerCost) -> LayerCost:
-        """The modelled `cost` of `group` on `kernel` as the device would take it."""
+    def corrected(self, kernel: str, group: Group, point: Point, cost: LayerCost) -> LayerCost:
+        """The modelled `cost` of `group` on `kernel` with `point` as the device would take it."""
 
 
 class NoCorrection:
     """Models as they are."""
 
-    def corrected(self, kernel: str, group: Group, cost: LayerCost) -> LayerCost:
+    def corrected(self, kernel: str, group: Group, point: Point, cost: LayerCost) -> LayerCost:
         """`cost`."""
         return cost
 

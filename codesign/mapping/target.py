@@ -78,7 +78,7 @@ class Target(ABC):
 
     def modelled(self, kernel: Kernel, group: Group, point: Point) -> LayerCost:
         """What `group` costs with `point` by the corrected model, whatever is on record."""
-        return self.correction.corrected(kernel.name, group, kernel.cost(group, point))
+        return self.correction.corrected(kernel.name, group, point, kernel.cost(group, point))
 
     def known(self, group: Group) -> Known | None:
         """The best schedule on record for `group`."""

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 Array = NDArray[np.float64]
 PULL = 0.5  # strength of the log-normal prior on every hyperparameter: few points, many of them
 LEAST_NOISE = 1e-3
+STEPS = 60  # of the search for hyperparameters
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,12 @@ class Process:
         process = Process(x, y, start)
         z, values = process._scaled(x), process._values
 
-        def cost(theta: Array) -> float:
+        def cost(theta: Array) -> tuple[float, Array]:
+            value, slope = _unlikelihood(z, values, theta)
             pull = PULL * float(np.square(theta - start).sum())
-            return pull + _unlikelihood(z, values, theta)
+            return pull + value, slope + 2 * PULL * (theta - start)
 
-        found = minimize(cost, start, method="L-BFGS-B", options={"maxiter": 25})
+        found = minimize(cost, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
         return Process(x, y, np.asarray(found.x))
 
     def predict(self, x: Array) -> tuple[float, float]:
@@ -53,6 +55,13 @@ class Process:
         own = float(_covariance(z, z, self.theta)[0, 0])
         left = own - float(near @ cho_solve(self._factor, near))
         return float(np.sqrt(max(left, 0.0))) * self._spread
+
+    @cached_property
+    def left_out(self) -> Array:
+        """How far each value lies from what the others say of it [N] (eq. 5.12)."""
+        inverse = np.diag(cho_solve(self._factor, np.eye(len(self.y))))
+        found: Array = self._weights / inverse * self._spread
+        return found
 
     @cached_property
     def _centre(self) -> float:
@@ -103,11 +112,25 @@ def _noise(theta: Array) -> float:
     return float(np.exp(2 * theta[-1])) + LEAST_NOISE
 
 
-def _unlikelihood(z: Array, values: Array, theta: Array) -> float:
-    """Minus the log marginal likelihood (eq. 2.30), constants left out."""
+def _unlikelihood(z: Array, values: Array, theta: Array) -> tuple[float, Array]:
+    """Minus the log marginal likelihood (eq. 2.30, constants left out), its gradient (eq. 5.9)."""
+    covariance = _covariance(z, z, theta)
     try:
-        factor = cho_factor(_covariance(z, z, theta) + _noise(theta) * np.eye(len(z)), lower=True)
+        factor = cho_factor(covariance + _noise(theta) * np.eye(len(z)), lower=True)
     except np.linalg.LinAlgError:
-        return 1e10
-    fit = 0.5 * float(values @ cho_solve(factor, values))
-    return fit + float(np.log(np.diag(factor[0])).sum())
+        return 1e10, np.zeros_like(theta)
+    weights = cho_solve(factor, values)
+    value = 0.5 * float(values @ weights) + float(np.log(np.diag(factor[0])).sum())
+    pull = 0.5 * (cho_solve(factor, np.eye(len(z))) - np.outer(weights, weights))
+    return value, _slope(z / np.exp(theta[:-3]), covariance, pull, theta)
+
+
+def _slope(u: Array, covariance: Array, pull: Array, theta: Array) -> Array:
+    """The derivative of sum(pull * K) by theta, where u = z / lengths and K is with noise."""
+    straight = float(np.exp(2 * theta[-3])) * (u @ u.T)
+    smooth = pull * (covariance - straight)
+    bent = 2 * (smooth.sum(1) @ np.square(u)) - 2 * (u * (smooth @ u)).sum(0)
+    tilt = -2 * float(np.exp(2 * theta[-3])) * (u * (pull @ u)).sum(0)
+    scales = 2 * float((pull * straight).sum()), 2 * float(smooth.sum())
+    noise = 2 * float(np.exp(2 * theta[-1])) * float(np.trace(pull))
+    return np.concatenate([bent + tilt, scales, [noise]])

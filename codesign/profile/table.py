@@ -13,6 +13,7 @@ import numpy as np
 
 from codesign.analysis.estimate import LayerCost
 from codesign.errors import StoreError
+from codesign.ir.program import Point
 from codesign.mapping.group import Group
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
@@ -20,8 +21,12 @@ from codesign.profile.features import NAMES, features
 from codesign.profile.process import Process
 from codesign.runtime.folder import write_file
 
-FORMAT = 1
+FORMAT = 2
 LARGEST = 3.0  # of a correction, as a logarithm
+
+
+class OutdatedProfileError(StoreError):
+    """A profile that an earlier or later codesign made."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,12 @@ class Fit:
     def _range(self) -> tuple[Any, Any]:
         return self.process.x.min(axis=0), self.process.x.max(axis=0)
 
-    def factor(self, group: Group, cost: LayerCost) -> tuple[float, float]:
+    def factor(self, group: Group, point: Point, cost: LayerCost) -> tuple[float, float]:
         """What the modelled latency is to be multiplied with, and its relative error (1 sd).
 
         Beyond what was measured the correction stays what it is at the edge.
         """
-        x = features(group, cost)
+        x = features(group, cost, point)
         mean, spread = self.process.predict(np.clip(x, *self._range))
         far = float(np.abs(x - np.clip(x, *self._range)).max())
         wide = spread * self.widening * (1 + far)
@@ -69,12 +74,12 @@ class Profile:
         """How many measurements the fits are made of."""
         return sum(len(fit.process.y) for fit in self.fits.values())
 
-    def corrected(self, kernel: str, group: Group, cost: LayerCost) -> LayerCost:
-        """`cost` of `group` on `kernel` as this device was seen to take, with its error."""
+    def corrected(self, kernel: str, group: Group, point: Point, cost: LayerCost) -> LayerCost:
+        """`cost` of `group` on `kernel` with `point` as this device was seen to take."""
         fit = self.fits.get(kernel)
         if fit is None or cost.latency_ms <= 0:
             return cost
-        factor, error = fit.factor(group, cost)
+        factor, error = fit.factor(group, point, cost)
         return replace(
             cost,
             latency_ms=cost.latency_ms * factor,
@@ -123,12 +128,13 @@ class Profile:
 
 
 def load_profile(path: Path) -> Profile:
-    """The profile in `path`; StoreError if it is none."""
+    """The profile in `path`; StoreError if it is none, an OutdatedProfileError by its format."""
     try:
         found = json.loads(path.read_text())
         if found["format"] != FORMAT or tuple(found["features"]) != NAMES:
-            raise StoreError(
-                f"{path} is a profile of another codesign; run `codesign profile` again"
+            raise OutdatedProfileError(
+                f"{path} is a profile of another codesign (format {found['format']}, this one "
+                f"reads {FORMAT}); run `codesign profile` again"
             )
         fits = {name: _fit(value) for name, value in found["fits"].items()}
         return Profile(found["target"], found["device"], fits, tuple(found["quality"]))

@@ -4,9 +4,11 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 from pathlib import Path
 from statistics import median
+
+import numpy as np
 
 from codesign.errors import StoreError, UsageError
 from codesign.mapping.target import Target
@@ -14,6 +16,7 @@ from codesign.profile.process import Process
 from codesign.profile.table import Profile, load_profile, profile_path
 from codesign.profiling.fitting import Measured, fitted, profile
 from codesign.profiling.networks import network
+from codesign.profiling.rounds import Round
 from codesign.profiling.samples import Sample, samples
 from codesign.runtime.host import device
 from codesign.tune.journal import Journal
@@ -24,10 +27,12 @@ from codesign.tune.store import Store
 from codesign.tune.timing import Limits
 from codesign.tune.work import parcel
 
-WAITING = 80  # samples to choose from
+WAITING = 160  # samples to choose from
+BATCH = 8  # of a worker in a round
 JUDGED = 0.25  # the share of measurements that judge the fits
 AT_RANDOM = 0.3  # of the others, the share that is not chosen by doubt
-FIRST = 4  # points of a kernel before doubt counts
+FIRST = 12  # points of a kernel before its errors count
+GLANCE = 5  # samples of which the one with most doubt is taken
 
 Report = Callable[[str, float], None]
 
@@ -40,7 +45,7 @@ class Settings:
     points: float = inf
     seed: int = 0
     tracker: Tracker | None = None
-    limits: Limits = field(default_factory=lambda: Limits(0.05, 5, 200))
+    limits: Limits = field(default_factory=lambda: Limits(0.015, 3, 60))
 
 
 class Profiler:
@@ -58,9 +63,7 @@ class Profiler:
     def run(self, report: Report) -> None:
         """Measure until the time is over or Ctrl-C."""
         begun = time.monotonic()
-        with Pool(
-            self.target.spec, self.target.threads, most=1, tracker=self.settings.tracker
-        ) as pool:
+        with Pool(self.target.spec, self.target.threads, tracker=self.settings.tracker) as pool:
             try:
                 while self.measured < self.settings.points:
                     spent = time.monotonic() - begun
@@ -73,12 +76,35 @@ class Profiler:
                 report("interrupted", 1.0)
 
     def _step(self, pool: Pool) -> None:
-        if len(self.waiting) < WAITING:
-            self.draw()
+        if self.settings.tracker is None:
+            self._round(pool)
+            return
+        self._prepare()
         if self.waiting:
             for worker in pool.idle:
                 self._measure(pool, worker, self.choose())
-        pool.poll(0.001 if len(self.waiting) < WAITING else 0.2)
+        pool.poll(0.2)
+
+    def _prepare(self) -> bool:
+        """Draw a network if few samples are waiting; whether that was so."""
+        few = len(self.waiting) < WAITING
+        if few:
+            self.draw()
+        return few
+
+    def _round(self, pool: Pool) -> None:
+        """Measure some samples on this machine, and keep what was, also if cut short."""
+        count = int(min(BATCH * len(pool.workers), self.settings.points - self.measured))
+        while len(self.waiting) < count:
+            self.draw()
+        seats = Round(
+            pool, [self.choose() for _ in range(count)], self.settings.limits, self._prepare
+        )
+        try:
+            seats.run()
+        finally:
+            for seat in seats.seats:
+                self._take(seat.sample, seat.outcome)
 
     def draw(self) -> None:
         """Add the samples of the next network to those waiting, or to the points if known."""
@@ -102,37 +128,51 @@ class Profiler:
         total = sum(len(found) for found in self.points.values())
         held = [s for s in self.waiting if s.held_out]
         free = [s for s in self.waiting if not s.held_out]
-        wanted = held if judged < JUDGED * total else free
-        pool = wanted or self.waiting
+        pool = (held if judged < JUDGED * total else free) or self.waiting
+        kernels = sorted({s.kernel for s in pool})
         if pool is held or self.random.random() < AT_RANDOM:
-            kernel = self.random.choice(sorted({s.kernel for s in pool}))
-            found = self.random.choice([s for s in pool if s.kernel == kernel])
+            weights = [1.0] * len(kernels)
         else:
-            found = max(pool, key=self._doubt)
-        self.waiting.remove(found)
-        return found
+            weights = [self._worth(name) for name in kernels]
+        (kernel,) = self.random.choices(kernels, weights)
+        found = [s for s in pool if s.kernel == kernel]
+        glance = self.random.sample(found, min(GLANCE, len(found)))
+        chosen = glance[0] if pool is held else max(glance, key=self._doubt)
+        self.waiting.remove(chosen)
+        return chosen
+
+    def _worth(self, kernel: str) -> float:
+        """How much a further point of `kernel` may help: errors fall with the root of points."""
+        fit, count = self.fits.get(kernel), len(self.points.get(kernel, ()))
+        if fit is None or count < FIRST:
+            return 1.0
+        return float(np.median(np.abs(fit.left_out))) / sqrt(count)
 
     def _doubt(self, sample: Sample) -> float:
         fit = self.fits.get(sample.kernel)
-        count = len(self.points.get(sample.kernel, ()))
-        return inf if fit is None and count < FIRST else fit.doubt(sample.features) if fit else 0.0
+        return fit.doubt(sample.features) if fit else 0.0
 
     def _measure(self, pool: Pool, worker: Worker, sample: Sample) -> None:
-        choice = (sample.kernel, sample.point)
+        """Have a remote device measure `sample`."""
 
         def reply(outcome: Outcome) -> None:
-            if outcome.status == "lost":
-                self.waiting.append(sample)
-                return
-            self.journal.keep(sample.task, choice, outcome)
-            self.measured += 1
-            if outcome.status == "ok":
-                self._note(sample, median(outcome.seconds))
-            else:
-                self.failures += 1
+            self._take(sample, outcome)
 
+        choice = (sample.kernel, sample.point)
         message = ("trial", sample.task.work, *choice, None, self.settings.limits)
         pool.give(worker, parcel(sample.task, self.settings.seed), message, reply)
+
+    def _take(self, sample: Sample, outcome: Outcome) -> None:
+        """Store what came of measuring `sample`."""
+        if outcome.status == "lost":
+            self.waiting.append(sample)
+            return
+        self.journal.keep(sample.task, (sample.kernel, sample.point), outcome)
+        self.measured += 1
+        if outcome.status == "ok":
+            self._note(sample, median(outcome.seconds))
+        else:
+            self.failures += 1
 
     def _note(self, sample: Sample, seconds: float) -> None:
         """Keep a point, and fit its kernel again once enough has come."""

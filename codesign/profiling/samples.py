@@ -15,7 +15,7 @@ from codesign.profile.features import features
 from codesign.profile.process import Array
 from codesign.tune.work import Task, tasks_of
 
-WORTH = 4.0  # kernels that are so many times slower than the best by the model are left out
+WORTH = 3.0  # kernels that are so many times slower than the best by the model are left out
 HELD_OUT = 5  # one task in so many is never fitted to
 
 
@@ -31,7 +31,7 @@ class Sample:
     @cached_property
     def features(self) -> Array:
         """What the fit sees."""
-        return features(self.task.group, self.cost)
+        return features(self.task.group, self.cost, self.point)
 
     @cached_property
     def held_out(self) -> bool:

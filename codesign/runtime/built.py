@@ -24,6 +24,9 @@ class Code(Protocol):
     def save(self, folder: Path) -> Library:
         """Write the functions that the plan calls into `folder`."""
 
+    def save_object(self, path: Path) -> None:
+        """Write them as a relocatable object file, not linked."""
+
 
 @dataclass(frozen=True)
 class Built:

@@ -75,6 +75,20 @@ class Executable:
         for array, view in zip(checked(inputs, self.plan.inputs), self._inputs, strict=True):
             view[...] = array.reshape(view.shape)
 
+    def fill(self, seed: int = 0) -> None:
+        """Random bits of sensible size into the input buffers, padding included, to time runs.
+
+        Integers wider than a byte may be indices and become zeros.
+        """
+        random = np.random.default_rng(seed)
+        for view in self._inputs:
+            if view.dtype.kind == "f":
+                view[...] = random.standard_normal(view.shape)
+            elif view.dtype.itemsize == 1:
+                view[...] = random.integers(0, 127, view.shape)
+            else:
+                view[...] = 0
+
     def run(self) -> None:
         """Run every step on what is in the buffers."""
         set_threads(self.threads)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from codesign.errors import CodesignWarning, StoreError, UsageError
 from codesign.mapping.target import Target
-from codesign.profile.table import Profile, load_profile, profile_path
+from codesign.profile.table import OutdatedProfileError, Profile, load_profile, profile_path
 from codesign.runtime.host import device
 from codesign.tune.journal import StoredRecords
 from codesign.tune.paths import default_path
@@ -16,7 +16,8 @@ def informed(target: Target, records: str | Path | None = None, key: str | None 
     """`target`, choosing schedules by the tuning database `records` and the profile beside it.
 
     Without `records` the user's own database is used if there is one; if that or the profile cannot
-    be read, a warning says so and compiling goes on. UsageError or StoreError for `records` that
+    be read, a warning says so and compiling goes on; so it does with a profile that another
+    codesign made. UsageError or StoreError for `records` that
     cannot. What counts is what was measured of this machine, or of the remote devices of RPC `key`;
     a warning says so if nothing was measured of those.
     """
@@ -53,4 +54,8 @@ def _tuned(path: Path, target: Target, key: str | None) -> StoredRecords | None:
 def _profiled(path: Path, target: Target, key: str | None) -> Profile | None:
     """The profile of `target` on this device beside the database `path`, if there is one."""
     file = profile_path(path.parent, target.spec, device(key))
-    return load_profile(file).current(target) if file.exists() else None
+    try:
+        return load_profile(file).current(target) if file.exists() else None
+    except OutdatedProfileError as error:
+        warnings.warn(f"estimates are not corrected: {error}", CodesignWarning, stacklevel=3)
+        return None

@@ -11,6 +11,7 @@ from codesign.runtime.execute import Executable
 from codesign.runtime.library import load_library
 from codesign.tune.work import Arrays, Parcel
 
+OBJECT = "candidate.o"
 COLD_BYTES = 6 << 20  # beyond a core's own cache: runs take turns over copies of this size in all
 MOST_COPIES = 8
 
@@ -40,12 +41,18 @@ class Local:
     def load(self, made: Built, parcel: Parcel) -> Iterator[LocalCandidate]:
         """A candidate ready to be run, its library in a folder that goes with it."""
         with tempfile.TemporaryDirectory(prefix="codesign-tune-") as folder:
-            library = load_library(made.code.save(Path(folder)).path)
+            library = load_library(_functions(made, Path(folder)))
             size = made.plan.arena + sum(array.nbytes for array in made.weights.values())
             copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
             executables = [
                 Executable(made.plan, library, made.weights, made.threads) for _ in range(copies)
             ]
             for executable in executables:
-                executable.bind(parcel.inputs)
+                executable.bind(parcel.inputs) if parcel.inputs else executable.fill()
             yield LocalCandidate(executables, parcel.nodes[0])
+
+
+def _functions(made: Built, folder: Path) -> Path:
+    """A file of the functions that can be opened, unlinked: linking takes as long as compiling."""
+    made.code.save_object(folder / OBJECT)
+    return folder / OBJECT

@@ -71,6 +71,11 @@ class Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # seen when it is polled
             self.pipe.send(message)
 
+    def forget(self) -> None:
+        """Free its tasks and prepared candidates."""
+        self.known.clear()
+        self.send(("drop",), START_SECONDS, lambda answer: None)
+
     def tail(self) -> str:
         """The last line that it wrote."""
         self.log.seek(0)

@@ -13,6 +13,7 @@ from codesign.ir.graph import Graph
 from codesign.ir.program import Assignment, Point
 from codesign.mapping.target import Target
 from codesign.runtime.built import Built
+from codesign.tune.bare import bare
 from codesign.tune.outcome import Outcome
 from codesign.tune.remote import DeviceLostError, SessionBrokenError
 from codesign.tune.work import FLOAT_TOLERANCE, Arrays, Parcel, placed
@@ -73,6 +74,16 @@ class Subject:
         """A candidate of the task."""
         return built(self.parcel, self.graph, self.target, kernel, point, self.bench)
 
+    @contextmanager
+    def bare(self, kernel: str, point: Point) -> Iterator[Candidate]:
+        """A candidate of the task without the layouts around it, to be timed alone."""
+        choice = Assignment(kernel, self.parcel.nodes, point)
+        whole = placed(self.graph, self.parcel.nodes, self.target, choice)
+        self.target.verify(whole)
+        made = self.target.build(bare(whole, self.parcel.nodes))
+        with self.bench.load(made, self.parcel) as candidate:
+            yield candidate
+
 
 def trial(
     subject: Subject, kernel: str, point: Point, best: float | None, limits: Limits
@@ -103,10 +114,11 @@ def _tried(
         problem = wrong(candidate.outputs(subject.parcel.inputs), subject.parcel)
         if problem:
             return Outcome("wrong", message=problem)
-        return Outcome("ok", tuple(_times(candidate, best, limits)))
+        return Outcome("ok", tuple(times(candidate, best, limits)))
 
 
-def _times(candidate: Candidate, best: float | None, limits: Limits) -> list[float]:
+def times(candidate: Candidate, best: float | None, limits: Limits) -> list[float]:
+    """Seconds of runs within `limits`; few of one that is hopeless beside `best`."""
     candidate.time()  # the first run of a library loads its pages
     start = time.perf_counter()
     found = [candidate.time()]

@@ -4,8 +4,10 @@ python -m codesign.tune.worker FD TARGET TRACKER KEY CORES...
 
 TRACKER is host:port of an RPC tracker, or `-` for this machine.
 
-Messages are ("task", Parcel), ("trial", work, kernel, point, best, limits) and ("duel", work,
-first, second, rounds). A worker ends when its pipe closes. It holds TVM and the tasks in memory.
+Messages are ("task", Parcel), ("trial", work, kernel, point, best, limits), ("duel", work, first,
+second, rounds), and of bare candidates ("prepare", work, kernel, point), ("time", work, kernel,
+limits) and ("drop",), which frees them and all tasks. A worker ends when its pipe closes. It holds
+TVM and the tasks in memory.
 """
 
 import os
@@ -19,6 +21,7 @@ from codesign.mapping.target import Target
 from codesign.tune.duel import duel
 from codesign.tune.local import Local
 from codesign.tune.remote import Remote, Tracker
+from codesign.tune.shelf import Shelf
 from codesign.tune.timing import Bench, Subject, trial
 
 
@@ -28,6 +31,7 @@ class Server:
     def __init__(self, target: Target, bench: Bench) -> None:
         self.target, self.bench = target, bench
         self.tasks: dict[str, Subject] = {}
+        self.shelf = Shelf()
 
     def answer(self, message: tuple[Any, ...]) -> Any:
         """The reply to `message`."""
@@ -39,6 +43,13 @@ class Server:
                 return trial(self.tasks[work], kernel, point, best, limits)
             case ("duel", work, first, second, rounds):
                 return duel(self.tasks[work], first, second, rounds)
+            case ("prepare", work, kernel, point):
+                return self.shelf.prepare(self.tasks[work], kernel, point)
+            case ("time", work, kernel, limits):
+                return self.shelf.time(work, kernel, limits)
+            case ("drop",):
+                self.tasks.clear()
+                return self.shelf.drop()
         raise ValueError(f"unknown message {message[0]!r}")
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.profile.process import Process, _covariance, _noise
+from codesign.profile.process import Process, _covariance, _noise, _unlikelihood
 
 
 def smooth(x: np.ndarray) -> np.ndarray:
@@ -58,3 +58,28 @@ def test_few_or_equal_points_are_no_trouble(count: int, width: int, equal: bool)
     process = Process.fit(x, np.full(count, 0.7))
     mean, spread = process.predict(x[0])
     assert mean == pytest.approx(0.7, abs=1e-3) and np.isfinite(spread)
+
+
+@given(st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_the_slope_of_the_likelihood_is_that_of_differences(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    z, theta = random.normal(size=(12, 3)), random.normal(size=6) * 0.4
+    values = smooth(z) + 0.1 * random.normal(size=12)
+    _, slope = _unlikelihood(z, values, theta)
+    steps = 1e-5 * np.eye(6)
+    want = [
+        (_unlikelihood(z, values, theta + s)[0] - _unlikelihood(z, values, theta - s)[0]) / 2e-5
+        for s in steps
+    ]
+    np.testing.assert_allclose(slope, want, rtol=1e-4, atol=1e-5)
+
+
+def test_left_out_is_the_error_of_a_process_without_the_point(process: Process) -> None:
+    """With the hyperparameters and scales kept, against solving without that point."""
+    z = (process.x - process.x.mean(0)) / process.x.std(0)
+    values = (process.y - np.median(process.y)) / process.y.std()
+    rest = np.arange(1, len(z))
+    k = _covariance(z, z, process.theta) + _noise(process.theta) * np.eye(len(z))
+    said = k[0, rest] @ np.linalg.solve(k[np.ix_(rest, rest)], values[rest])
+    assert process.left_out[0] == pytest.approx((values[0] - said) * process.y.std(), abs=1e-6)

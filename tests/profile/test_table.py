@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.errors import StoreError
+from codesign.errors import CodesignWarning, StoreError
 from codesign.mapping.group import Group
 from codesign.mapping.version import kernel_version
 from codesign.profile.features import NAMES, features
 from codesign.profile.process import Process
-from codesign.profile.table import Fit, Profile, load_profile, profile_path
+from codesign.profile.table import Fit, OutdatedProfileError, Profile, load_profile, profile_path
 from codesign.runtime.host import device
 from codesign.tune.informed import informed
 from tests.tune.small_task import TARGET, network, task
@@ -23,7 +23,7 @@ KERNEL = task().start[0]
 def twice() -> Profile:
     """A profile that has seen the kernel of the task take twice what its model says."""
     kernel, group = TARGET.by_name[KERNEL], task().group
-    x = features(group, kernel.cost(group, kernel.default(group)))
+    x = features(group, kernel.cost(group, kernel.default(group)), kernel.default(group))
     points = x + np.random.default_rng(0).normal(size=(12, len(NAMES))) * 0.01
     process = Process.fit(points, np.full(12, np.log(2.0)))
     return Profile(TARGET.spec, device(), {KERNEL: Fit(kernel_version(kernel), process)})
@@ -33,7 +33,7 @@ def test_features_are_finite_and_named() -> None:
     for assignment in network(2).placement:
         group = Group(network(2).graph, network(2).nodes_of(assignment))
         kernel = TARGET.by_name[assignment.kernel]
-        found = features(group, kernel.cost(group, kernel.default(group)))
+        found = features(group, kernel.cost(group, kernel.default(group)), kernel.default(group))
         assert found.shape == (len(NAMES),) and np.isfinite(found).all()
 
 
@@ -54,7 +54,10 @@ def test_what_lies_outside_is_corrected_as_at_the_edge_and_less_sure() -> None:
     fit = twice().fits[KERNEL]
     kernel, group = TARGET.by_name[KERNEL], task().group
     cost = kernel.cost(group, kernel.default(group))
-    near, far = fit.factor(group, cost), fit.factor(group, replace(cost, latency_ms=1e6))
+    near, far = (
+        fit.factor(group, kernel.default(group), told)
+        for told in (cost, replace(cost, latency_ms=1e6))
+    )
     assert far[0] == pytest.approx(near[0], rel=0.05)
     assert far[1] > 3 * near[1]
 
@@ -88,6 +91,34 @@ def test_kernels_that_changed_since_are_left_to_their_models() -> None:
     assert profile.current(TARGET).fits.keys() == {KERNEL}
     old = replace(stale, fits={KERNEL: stale.fits[KERNEL]})
     assert old.current(TARGET).fits == {}
+
+
+def test_a_profile_of_another_format_is_left_aside_with_a_warning(tmp_path: Path) -> None:
+    path, records = profile_path(tmp_path, TARGET.spec, device()), _empty_database(tmp_path)
+    twice().save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    with pytest.raises(OutdatedProfileError, match=r"format 1, this one reads 2.*again"):
+        load_profile(path)
+    with pytest.warns(CodesignWarning, match="run `codesign profile` again"):
+        found = informed(TARGET, records).estimate(network())
+    assert {x.origin for x in found.layers} == {"model"}
+
+
+def test_the_schedule_is_looked_at() -> None:
+    """Idle lanes and columns, and the numbers of the point, are in the features by name."""
+    kernel, group = TARGET.by_name[KERNEL], task().group
+    point = kernel.default(group)
+    cost = kernel.cost(group, point)
+    assert dict(point)["cols"] == 6 and group.output_type.shape[-1] == 6
+    other = tuple((name, 4 if name == "cols" else value) for name, value in point)
+    first, second = (
+        dict(zip(NAMES, features(group, cost, p), strict=True)) for p in (point, other)
+    )
+    assert first["idle columns"] == 0 and second["idle columns"] == pytest.approx(np.log2(8 / 6))
+    assert first["idle lanes"] == 0 and first["curves"] == 0
+    changed = {name for name in NAMES if first[name] != second[name]}
+    assert changed == {"idle columns", "choice 1", "tile"}
+    assert first["idle inputs"] == 0 and first["border"] == 1 and first["groups"] == 0
 
 
 @pytest.mark.parametrize(

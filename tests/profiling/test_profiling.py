@@ -72,7 +72,7 @@ def test_a_device_with_a_law_is_found_and_the_held_out_error_says_so() -> None:
     assert row["model_error"] > 0.3 and row["error"] < 0.1
     assert "conv-direct" in made.fits
     probe = next(s for s in found if s.kernel == "conv-direct")
-    after = made.corrected(probe.kernel, probe.task.group, probe.cost)
+    after = made.corrected(probe.kernel, probe.task.group, probe.point, probe.cost)
     assert after.latency_ms == pytest.approx(law(probe) * 1e3, rel=0.1)
 
 

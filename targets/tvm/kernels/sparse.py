@@ -21,6 +21,7 @@ from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.kernels.sparse_end import BAND, End, Tile
 from codesign.targets.tvm.kernels.sparse_frame import Frame, Rows
 from codesign.targets.tvm.kernels.sparse_plane import Plane
+from codesign.targets.tvm.kernels.sparse_point import Point, accepts, lists
 from codesign.targets.tvm.tir import (
     Function,
     PrimFunc,
@@ -31,19 +32,8 @@ from codesign.targets.tvm.tir import (
     splat,
 )
 
-MOST_ROWS = 8
 SLACK = 1.1  # lists padded to one length may be this much longer
-TILE_BYTES = 1024  # of working memory that stays on the stack
 TASKS = 8  # tasks a kernel should have for threads to share
-
-
-@dataclass(frozen=True)
-class Point:
-    """A schedule: `rows` output channels by `vectors` of pixels in `chains` sets of registers."""
-
-    rows: int
-    vectors: int
-    chains: int
 
 
 @dataclass(frozen=True)
@@ -60,45 +50,6 @@ class Packed:
         """The buffers, in argument order."""
         rest = (self.columns, self.values)
         return rest if self.starts is None else (self.starts, *rest)
-
-
-def accepts(shape: ConvShape) -> bool:
-    """Whether the shape is a convolution over one or two axes with pads of at least zero."""
-    pads = min((min(p) for p in shape.pads), default=0)
-    return 1 <= len(shape.spatial) <= 2 and not shape.transposed and pads >= 0
-
-
-def lists(w: NDArray[np.float32], rows: int) -> NDArray[np.bool_]:
-    """[lists, columns of the weight]: the columns that each group of `rows` rows reads."""
-    flat = w.reshape(w.shape[0], -1) != 0
-    short = -flat.shape[0] % rows
-    padded = np.pad(flat, ((0, short), (0, 0)))
-    used: NDArray[np.bool_] = np.any(padded.reshape(-1, rows, flat.shape[1]), axis=1)
-    return used
-
-
-def space(shape: ConvShape, isa: Isa) -> list[Point]:
-    """Every tile that fits the registers of `isa`, with chains enough to hide latencies."""
-    found = []
-    _, columns = Plane(shape).pixels
-    for rows in (1, 2, 4, MOST_ROWS):
-        if shape.groups > 1 and shape.group_oc % rows:
-            continue
-        for vectors in range(1, 17):
-            chains = max(1, -(-8 // (rows * vectors)))
-            used = rows * vectors * chains + rows + 1
-            wide = vectors > 1 and (vectors - 1) * isa.f32_lanes >= _widest(shape)
-            stack = vectors * isa.f32_lanes * 4 <= TILE_BYTES
-            if used <= isa.registers and not wide and stack and columns:
-                found.append(Point(rows, vectors, min(chains, 4)))
-    return found
-
-
-def _widest(shape: ConvShape) -> int:
-    """Pixels from the first to the last of a channel in the flat image."""
-    plane = Plane(shape)
-    rows, columns = plane.pixels
-    return (rows - 1) * plane.pitch + columns
 
 
 def pack(w: NDArray[np.float32], shape: ConvShape, point: Point) -> Packed:
@@ -160,6 +111,7 @@ def emit(
         first = f.let(tirx.convert(part * share))
         stage = end.stage(f)
         with f.serial(tirx.min(share, work.lists - first), "list", first) as i:
+            end.fetch(f, i + 1, origin)
             end.keep(f, work.reduce(i, number, y, x), i, i - first, origin, stage)
         end.write(f, first, origin, stage)
     return f.build()

@@ -14,6 +14,7 @@ from codesign.targets.tvm.kernels.sparse_frame import Frame, Rows
 from codesign.targets.tvm.tir import Function, Registers, load
 
 BAND = 16
+LINE = 16  # floats of a cache line
 Origin = tuple[Expr, ...]  # image, row and column where a tile begins
 
 
@@ -64,6 +65,22 @@ class End:
             else:
                 self._pixels(f, acc, row, channel, at)
 
+    def fetch(self, f: Function, i: Expr, at: Origin) -> None:
+        """Ask for the cache lines that list `i` will write, and for what it adds to them."""
+        if self.staged:
+            return
+        tile, (number, y, x) = self.tile, at
+        shape = [int(extent) for extent in self.out.shape]
+        for row in range(self.rows):
+            for line in range(tile.height):
+                channel = i * self.rows + row
+                first = _offset(self.frame.index(number, channel, y + line, x), shape)
+                for buffer in (self.out, *self.operands):
+                    if [int(extent) for extent in buffer.shape] != shape:
+                        continue
+                    for start in range(0, tile.width, LINE):
+                        f.prefetch(buffer, first + start)
+
     def write(self, f: Function, first: Expr, at: Origin, stage: Buffer | None) -> None:
         """Write what was staged of a task whose first list is `first`."""
         if stage is None:
@@ -110,6 +127,14 @@ class End:
     def _put(self, f: Function, value: Expr, channel: Expr, at: Origin) -> None:
         index = self.frame.index(at[0], channel, at[1], at[2])
         f.store(self.out, self.epilogue.apply(value, index, self.operands), index)
+
+
+def _offset(index: tuple[Expr, ...], shape: list[int]) -> Expr:
+    """The linear offset of an index into a buffer of `shape`."""
+    offset: Expr = 0
+    for place, extent in zip(index, shape, strict=True):
+        offset = offset * extent + place
+    return offset
 
 
 def _lanes(f: Function, count: int) -> Any:

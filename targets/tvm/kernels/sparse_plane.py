@@ -13,7 +13,7 @@ import numpy as np
 from tvm import tirx
 
 from codesign.targets.tvm.kernels.shapes import ConvShape
-from codesign.targets.tvm.tir import Buffer, Expr, Function, load, zeros
+from codesign.targets.tvm.tir import Buffer, Expr, Function, load, load_flat, zeros
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Plane:
         if not self.copied:
             return data
         count = self.shape.n * self.shape.ic
-        copy = f.scratch("image", (count * self.channel,), "float32")
+        copy = f.scratch("image", (count * self.channel + lanes,), "float32")  # read beyond
         with f.parallel(count, "channel") as channel:
             self._clear(f, copy, channel, lanes)
             for number, phase in enumerate(self.phases):
@@ -148,6 +148,11 @@ class Plane:
 
 
 def _strided(data: Buffer, offset: Expr, lanes: int, step: int) -> Expr:
+    """Every `step`-th of the elements from a linear offset on, reading none beyond the last."""
+    if step == 2 and lanes % 2 == 0:
+        near, far = (load_flat(data, offset + at, lanes) for at in (0, lanes - 1))
+        half = lanes // 2
+        return tirx.Shuffle([near, far], [2 * i + (i >= half) for i in range(lanes)])
     index = (*[0] * (len(data.shape) - 1), tirx.convert(offset))
     return load(data, index, lanes, step)
 

@@ -17,14 +17,14 @@ from codesign.targets.tvm.chain import Chain
 from codesign.targets.tvm.cost import layer_cost
 from codesign.targets.tvm.emitted import Emitted
 from codesign.targets.tvm.kernel import CpuKernel, from_point, to_point
-from codesign.targets.tvm.kernels import sparse, sparse_cost
+from codesign.targets.tvm.kernels import sparse, sparse_cost, sparse_panel
 from codesign.targets.tvm.kernels.sparse_frame import Frame, rows
+from codesign.targets.tvm.kernels.sparse_point import Point as Schedule
+from codesign.targets.tvm.kernels.sparse_point import accepts, lists, space
 from codesign.targets.tvm.patterns.conv import conv_shape, refuse_float
 from codesign.targets.tvm.storage import physical_bytes
 
 STRUCTURES = frozenset({"csr", "bitmap", "block", "nm"})
-FEWEST_ROWS = 8
-WINDOWS = 1.3  # what windows of several taps measured over the counted cycles
 
 
 class Sparse(CpuKernel):
@@ -44,10 +44,8 @@ class Sparse(CpuKernel):
         if refusal is not None:
             return refusal
         frame = self.frame(group)
-        if not sparse.accepts(frame.shape) or not prod(frame.out):
+        if not accepts(frame.shape) or not prod(frame.out):
             return Refusal("it has one or two axes and pads of at least 0", f"it is {frame.shape}")
-        if group.anchor.kind == "linear" and prod(frame.out[:-1]) < FEWEST_ROWS:
-            return Refusal(f"it has at least {FEWEST_ROWS} rows", f"the result is {frame.out}")
         return None
 
     def frame(self, group: Group) -> Frame:
@@ -66,44 +64,50 @@ class Sparse(CpuKernel):
         assert weight is not None
         return to_point(
             min(
-                sparse.space(frame.shape, self.isa),
+                space(frame, self.isa),
                 key=lambda p: sparse_cost.cycles(frame, self.isa, p, *_size(weight, p.rows)),
             )
         )
 
     def space(self, group: Group) -> list[Point]:
-        return [to_point(p) for p in sparse.space(self.frame(group).shape, self.isa)]
+        return [to_point(p) for p in space(self.frame(group), self.isa)]
 
     def cost(self, group: Group, point: Point) -> LayerCost:
         """Counted cycles of the tiles; see `sparse_cost`."""
-        schedule, weight = from_point(sparse.Point, point), group.constant(1)
+        schedule, weight = from_point(Schedule, point), group.constant(1)
         assert weight is not None
         lists, columns = _size(weight, schedule.rows)
         cycles = sparse_cost.cycles(self.frame(group), self.isa, schedule, lists, columns)
-        windows = 1.0 if prod(self.frame(group).shape.kernel) == 1 else WINDOWS
-        busy = windows * cycles / (self.machine.ghz * self.machine.threads)
+        busy = cycles / (self.machine.ghz * self.machine.threads)
         values = [v for v in (*group.operands, *group.outputs) if v != group.input(1)]
         moved = sum(physical_bytes(group.type(v)) for v in values)
         moved += 4 * (lists + columns * (1 + schedule.rows))
         return layer_cost(self.machine, self.isa, self.name, group, busy, moved, 40.0)
 
     def emit(self, group: Group, point: Point) -> Emitted:
-        frame, schedule = self.frame(group), from_point(sparse.Point, point)
+        frame, schedule = self.frame(group), from_point(Schedule, point)
         x, weight = group.input(0), group.constant(1)
         assert x is not None and weight is not None
         chain, bias = Chain(group), group.input(2)
         axis = group.output_type.rank - 1 if group.anchor.kind == "linear" else 1
         add = None if bias is None else chain.along(bias, axis)
         epilogue = chain.epilogue(lambda env: env.acc if add is None else env.acc + add(env))
-        packed = sparse.pack(weight.array, frame.shape, schedule)
+        others = (*chain.arguments, *group.outputs)
+        if not schedule.panel:
+            packed = sparse.pack(weight.array, frame.shape, schedule)
+            return Emitted(
+                lambda name: sparse.emit(name, frame, self.isa, schedule, packed, epilogue),
+                (x, *packed.arrays, *others),
+            )
+        panels = sparse_panel.pack(weight.array, frame.shape, self.isa, schedule)
+        settings = frame, self.isa, schedule, panels, epilogue, self.machine.threads
         return Emitted(
-            lambda name: sparse.emit(name, frame, self.isa, schedule, packed, epilogue),
-            (x, *packed.arrays, *chain.arguments, *group.outputs),
+            lambda name: sparse_panel.emit(name, *settings), (x, *panels.arrays, *others)
         )
 
 
 @lru_cache(maxsize=1024)
 def _size(weight: Const, rows: int) -> tuple[int, int]:
     """(lists, columns of all of them) of a weight."""
-    used = sparse.lists(weight.array, rows)
+    used = lists(weight.array, rows)
     return len(used), int(np.count_nonzero(used))

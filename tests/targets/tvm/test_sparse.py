@@ -1,5 +1,6 @@
 """Sparse layers on the CPU: any structure, shape and tile against the interpreter."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ from codesign.ir.ops.matmul import Linear
 from codesign.ir.program import Assignment, Program
 from codesign.mapping.group import Group
 from codesign.targets.tvm.kernel import to_point
-from codesign.targets.tvm.kernels import sparse
+from codesign.targets.tvm.kernels import sparse, sparse_panel
 from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.kernels.sparse_cut import cut
+from codesign.targets.tvm.kernels.sparse_frame import Frame
 from codesign.targets.tvm.kernels.sparse_plane import Plane
+from codesign.targets.tvm.kernels.sparse_point import Point, space
 from codesign.targets.tvm.target import Cpu
 from tests.targets.tvm.harness import Net, compare, graph_of, run
 
@@ -43,7 +47,7 @@ def _pruned(net: Net, shape: tuple[int, ...], form: str, density: float) -> str:
     return net.constant(kept, "w", (encoding,))
 
 
-def _placed(graph: Graph, target: Cpu, point: sparse.Point | None = None) -> Program:
+def _placed(graph: Graph, target: Cpu, point: Point | None = None) -> Program:
     """`graph` with every layer on the sparse kernel, whatever it costs, nothing fused."""
     kernel, placement = target.by_name["sparse"], []
     for node in graph.nodes:
@@ -54,7 +58,7 @@ def _placed(graph: Graph, target: Cpu, point: sparse.Point | None = None) -> Pro
     return Program(graph, target.spec, tuple(placement))
 
 
-def _check(net: Net, target: Cpu, point: sparse.Point | None = None) -> None:
+def _check(net: Net, target: Cpu, point: Point | None = None) -> None:
     program = _placed(graph_of(net), target, point)
     got, want = run(program, target, net.data), evaluate(program.graph, net.data)
     for name, tolerance in net.results_of.items():
@@ -73,29 +77,37 @@ def _axes(draw: st.DrawFn) -> tuple[Any, ...]:
     return tuple(zip(*found, strict=True))
 
 
-@settings(deadline=None, max_examples=20)
+def _point(draw: Any, frame: Frame, target: Cpu) -> Point:
+    """Any schedule, its panels cut anywhere."""
+    points = space(frame, target.instructions)
+    panels = [p for p in points if p.panel]
+    point: Point = draw(st.sampled_from(panels if panels and draw(st.booleans()) else points))
+    if point.panel and draw(st.booleans()):
+        point = replace(point, panel=draw(st.integers(1, point.panel)))
+    return point
+
+
+@settings(deadline=None, max_examples=24)
 @given(data=st.data())
 def test_any_convolution(data: st.DataObject) -> None:
-    net = Net(data.draw(st.integers(0, 99)))
-    size, kernel, strides, dilations, pads = data.draw(_axes())
-    groups = data.draw(st.sampled_from([1, 1, 2]))
-    ic, oc = groups * data.draw(st.integers(1, 20)), groups * data.draw(st.integers(1, 20))
-    n, form = data.draw(st.integers(1, 2)), data.draw(st.sampled_from(FORMS))
-    x = net.normal(n, ic, *size)
-    w = _pruned(net, (oc, ic // groups, *kernel), form, data.draw(st.sampled_from([0, 0.2, 0.9])))
+    net, draw = Net(data.draw(st.integers(0, 99))), data.draw
+    size, kernel, strides, dilations, pads = draw(_axes())
+    groups = draw(st.sampled_from([1, 1, 1, 2]))
+    ic, oc = groups * draw(st.integers(1, 20)), groups * draw(st.integers(1, 20))
+    n, form = draw(st.integers(1, 2)), draw(st.sampled_from(FORMS))
+    w = _pruned(net, (oc, ic // groups, *kernel), form, draw(st.sampled_from([0, 0.1, 0.5, 1])))
     op = Conv(strides, pads, dilations, groups)
-    net.returns(net.op(op, x, w, net.weight(oc)))
-    target = Cpu(data.draw(st.sampled_from(["host", "avx2"])))
+    net.returns(net.op(op, net.normal(n, ic, *size), w, net.weight(oc)))
+    target = Cpu(draw(st.sampled_from(["host", "avx2", "x86"])), threads=draw(st.integers(1, 2)))
     shape = ConvShape(n, ic, oc, size, kernel, strides, pads, dilations, groups, 1)
-    points = sparse.space(shape, target.instructions)
-    _check(net, target, data.draw(st.sampled_from(points)))
+    _check(net, target, _point(draw, Frame(shape), target))
 
 
 @settings(deadline=None, max_examples=8)
 @given(data=st.data())
 def test_any_product(data: st.DataObject) -> None:
     net = Net(data.draw(st.integers(0, 99)))
-    lines = data.draw(st.sampled_from([(8,), (3, 5), (130,), (1, 33)]))
+    lines = data.draw(st.sampled_from([(1,), (2,), (8,), (3, 5), (130,), (1, 33)]))
     depth, columns = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 40))
     w = _pruned(net, (columns, depth), data.draw(st.sampled_from(FORMS)), 0.3)
     net.returns(net.op(Linear(), net.normal(*lines, depth), w, net.weight(columns)))
@@ -127,10 +139,43 @@ def test_lists_of_one_length_need_no_starts() -> None:
     shape = ConvShape(1, 32, 8, (6, 6), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1), 1, 1)
     weight = np.random.default_rng(0).standard_normal((8, 32, 1, 1)).astype(np.float32)
     kept = np.where(NM(2, 4).keep(weight), weight, np.float32(0))
-    packed = sparse.pack(kept, shape, sparse.Point(1, 3, 2))
+    packed = sparse.pack(kept, shape, Point(1, 3, 2))
     assert packed.starts is None and packed.columns.size == 8 * 16
     kept[0] = weight[0]
-    assert sparse.pack(kept, shape, sparse.Point(1, 3, 2)).starts is not None
+    assert sparse.pack(kept, shape, Point(1, 3, 2)).starts is not None
+
+
+def test_panels_hold_every_nonzero_once() -> None:
+    net = np.random.default_rng(0)
+    w = net.standard_normal((6, 5, 3, 3)).astype(np.float32)
+    w[net.random(w.shape) < 0.7] = 0
+    w[2] = 0
+    shape = ConvShape(1, 5, 6, (9, 9), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), 1, 1)
+    isa, point = Cpu("avx2").instructions, Point(1, 3, 2, 20, 2)
+    panels, found = sparse_panel.pack(w, shape, isa, point), cut(shape, isa, 3, 2)
+    assert found is not None and panels.blocks == 3
+    dense, sizes = np.zeros((6, 45), np.float32), np.diff(panels.starts)
+    assert not np.any(sizes % 2)
+    places = np.repeat(np.arange(18), sizes)
+    columns = places // 6 * 20 + panels.columns[: places.size] // found.pitch
+    np.add.at(dense, (places % 6, columns), panels.values[: places.size, 0])
+    np.testing.assert_array_equal(dense, w.reshape(6, 45))
+
+
+def test_lines_that_are_added_are_fetched_too() -> None:
+    net = Net()
+    x = net.normal(2, 32, 14, 14)
+    w = _pruned(net, (40, 32, 3, 3), "csr", 0.05)
+    y = net.op(Conv((1, 1), ((1, 1),) * 2), x, w, net.weight(40))
+    net.returns(net.op(Relu(), net.op(Add(), y, net.normal(2, 40, 14, 14, name="skip"))))
+    graph, target = graph_of(net), Cpu()
+    names = tuple(node.name for node in graph.nodes)
+    for point in (Point(1, 4, 1, 100, 2), Point(4, 2, 1, 288, 4), Point(1, 4, 2)):
+        placed = (Assignment("sparse", names, to_point(point)),)
+        got = run(Program(graph, target.spec, placed), target, net.data)
+        want = evaluate(graph, net.data)
+        for name, tolerance in net.results_of.items():
+            compare(name, got[name], want[name], tolerance)
 
 
 @settings(deadline=None, max_examples=40)
@@ -148,10 +193,9 @@ def test_columns_are_shifts_of_the_flat_image(axes: tuple[Any, ...], seed: int) 
 def test_others_are_refused_by_name() -> None:
     net, kernel = Net(), Cpu().by_name["sparse"]
     dense = net.op(Linear(), net.normal(16, 8), net.weight(4, 8))
-    few = net.op(Linear(), net.normal(4, 8), _pruned(net, (4, 8), "csr", 0.2))
     deep = net.op(Conv((1,) * 3, ((0, 0),) * 3, (1,) * 3), net.normal(1, 4, 2, 2, 2),
                   _pruned(net, (4, 4, 1, 1, 1), "csr", 0.2))  # fmt: skip
-    graph = net.graph(dense, few, deep)
-    found = [str(kernel.refuse(Group(graph, (graph.producers[v],)))) for v in (dense, few, deep)]
-    for text, part in zip(found, ["csr, bitmap", "8 rows", "one or two axes"], strict=True):
+    graph = net.graph(dense, deep)
+    found = [str(kernel.refuse(Group(graph, (graph.producers[v],)))) for v in (dense, deep)]
+    for text, part in zip(found, ["csr, bitmap", "one or two axes"], strict=True):
         assert part in text

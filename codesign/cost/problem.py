@@ -1,0 +1,127 @@
+"""A layer as a cost model sees it: loops by role, and how they move along each operand's axes.
+
+Whatever the op, loops get the names that machines use (those of a convolution): a loop that all
+operands follow is a group `g`; one that the weight does not follow is batch or space, `n y x z`;
+one that the input does not follow is an output channel, `m`; and a reduction is `c r s t`. Further
+loops of a role are numbered: `g1`, `m1`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from math import prod
+
+from codesign.errors import UnsupportedModelError
+from codesign.ir.loops import Access, LoopNest, Projection
+from codesign.ir.types import TensorType
+from codesign.machine.machine import LOOPS, OPERANDS, Operand
+
+Types = Sequence[TensorType | None]
+
+
+@dataclass(frozen=True)
+class Follow:
+    """One axis of an operand: index = sum of coefficient * loop + offset, inside [0, extent).
+
+    What lies outside is padding, which no memory holds.
+    """
+
+    terms: tuple[tuple[str, int], ...]
+    offset: int
+    extent: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Loops with a bound over 1 and the axes of each operand that they move along."""
+
+    bounds: tuple[tuple[str, int], ...]
+    input: tuple[Follow, ...]
+    weight: tuple[Follow, ...]
+    output: tuple[Follow, ...]
+
+    def axes(self, operand: Operand) -> tuple[Follow, ...]:
+        """The axes of `operand`."""
+        found: tuple[Follow, ...] = getattr(self, operand)
+        return found
+
+    def bound(self, loop: str) -> int:
+        """The bound of `loop`, 1 if the layer has no such loop."""
+        return dict(self.bounds).get(loop, 1)
+
+    def moves(self, operand: Operand, loop: str) -> bool:
+        """Whether another iteration of `loop` is about another part of `operand`."""
+        return any(loop == name for axis in self.axes(operand) for name, _ in axis.terms)
+
+    def elements(self, operand: Operand) -> int:
+        """Elements of the whole of `operand`."""
+        return prod(axis.extent for axis in self.axes(operand))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, those with padding included."""
+        return prod(bound for _, bound in self.bounds)
+
+
+def problem_of(nest: LoopNest, inputs: Types, outputs: Types) -> Problem:
+    """The problem of a nest of two operands and a result, whose types are given.
+
+    UnsupportedModelError if the nest is of another kind.
+    """
+    if len(nest.accesses) != 3:
+        raise UnsupportedModelError(
+            f"a loop nest over {len(nest.accesses)} operands has no cost model; it takes two "
+            "operands and a result"
+        )
+    types = [(outputs[0] if a.operand < 0 else inputs[a.operand]) for a in nest.accesses]
+    names = _names(nest)
+    follows = [
+        _follows(access, names, kind) for access, kind in zip(nest.accesses, types, strict=True)
+    ]
+    bounds = {names[loop]: bound for loop, bound in nest.bounds if loop in names}
+    order = sorted(bounds, key=lambda name: (LOOPS.index(name[0]), name))
+    return Problem(tuple((loop, bounds[loop]) for loop in order), *follows)
+
+
+def _names(nest: LoopNest) -> Mapping[str, str]:
+    """The machines' name of each loop that loops; those whose names fit their role keep them."""
+    left, right, result = (access.loops for access in nest.accesses)
+    found: dict[str, str] = {}
+    waiting: list[tuple[str, str]] = []
+    for loop, bound in nest.bounds:
+        role = _role(loop in left, loop in right, loop in result)
+        if bound > 1 and loop in role:
+            found[loop] = loop
+        elif bound > 1:
+            waiting.append((loop, role))
+    for loop, role in waiting:
+        more = (f"{role[0]}{number}" for number in count(1))
+        found[loop] = next(name for name in chain(role, more) if name not in found.values())
+    return found
+
+
+def _role(left: bool, right: bool, result: bool) -> str:
+    """The names that a loop which moves these operands may have."""
+    if not result:
+        return "crst"
+    if left and right:
+        return "g"
+    return "m" if right else "nyxz"
+
+
+def _follows(
+    access: Access, names: Mapping[str, str], kind: TensorType | None
+) -> tuple[Follow, ...]:
+    if kind is None or len(kind.shape) != len(access.axes):
+        raise UnsupportedModelError("an operand of the loop nest is missing or of another rank")
+    return tuple(
+        _follow(axis, names, extent) for axis, extent in zip(access.axes, kind.shape, strict=True)
+    )
+
+
+def _follow(axis: Projection, names: Mapping[str, str], extent: int) -> Follow:
+    terms, offset = axis
+    return Follow(tuple((names[n], c) for n, c in terms if n in names), offset, extent)
+
+
+__all__ = ["OPERANDS", "Follow", "Operand", "Problem", "problem_of"]

@@ -1,0 +1,122 @@
+"""The oracle of traffic: walk every tile in order, keep what each instance holds, count.
+
+A schedule is static: a tile is brought in anew when a loop that moves the operand, or one around
+such a loop, goes on, even if at an edge what comes is what was there.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from codesign.cost.problem import Follow
+from codesign.cost.schedule import Mapped
+from codesign.machine.machine import OPERANDS, Operand
+
+Element = tuple[int, ...]
+Ranges = dict[str, range]
+
+
+def visits(
+    mapped: Mapped, operand: Operand, level: int
+) -> Iterator[tuple[tuple[range, ...], Ranges]]:
+    """The iterations of each tile of a level (all instances together), in order.
+
+    Before them where the loops stand that bring `operand` in anew.
+    """
+    around = [loop for number in range(level) for loop in mapped.order(number)]
+    while around and not mapped.problem.moves(operand, around[-1]):
+        around.pop()
+
+    def inside(
+        number: int, ranges: Ranges, at: tuple[range, ...]
+    ) -> Iterator[tuple[tuple[range, ...], Ranges]]:
+        if number == level:
+            yield at[: len(around)], ranges
+            return
+        extents, order = mapped.together(number + 1), mapped.order(number)
+        cuts = [
+            [
+                range(start, min(start + extents[loop], ranges[loop].stop))
+                for start in range(ranges[loop].start, ranges[loop].stop, extents[loop])
+            ]
+            for loop in order
+        ]
+        for picked in product(*cuts):
+            deeper = {**ranges, **dict(zip(order, picked, strict=True))}
+            yield from inside(number + 1, deeper, (*at, *picked))
+
+    yield from inside(0, {loop: range(bound) for loop, bound in mapped.problem.bounds}, ())
+
+
+def instances(mapped: Mapped, level: int, ranges: Ranges) -> Iterator[tuple[Any, Ranges]]:
+    """Every instance that works on a tile: its place on each axis, and its own iterations."""
+    own, along = mapped.own(level), mapped.along(level)
+    spread = [
+        (axis, loop, count)
+        for axis, pairs in mapped.schedule.unrolled
+        if axis in along
+        for loop, count in pairs
+    ]
+    for places in product(*(range(count) for _, _, count in spread)):
+        number = dict.fromkeys(ranges, 0)
+        for (_, loop, count), place in zip(spread, places, strict=True):
+            number[loop] = number[loop] * count + place
+        mine = {
+            loop: range(
+                r.start + number[loop] * own[loop],
+                min(r.stop, r.start + (number[loop] + 1) * own[loop]),
+            )
+            for loop, r in ranges.items()
+        }
+        if all(mine.values()):
+            where = tuple((axis, p) for (axis, _, _), p in zip(spread, places, strict=True))
+            yield where, mine
+
+
+def elements(mapped: Mapped, operand: Operand, ranges: Ranges) -> frozenset[Element]:
+    """The elements of `operand` that the iterations of `ranges` meet."""
+
+    def along(axis: Follow) -> set[int]:
+        found = {axis.offset}
+        for loop, coefficient in axis.terms:
+            found = {value + coefficient * i for value in found for i in ranges[loop]}
+        return {value for value in found if 0 <= value < axis.extent}
+
+    return frozenset(product(*(sorted(along(axis)) for axis in mapped.problem.axes(operand))))
+
+
+def walked(mapped: Mapped, operand: Operand, level: int) -> tuple[int, int, int, int]:
+    """(down, filled, up, drained) between a level and the next one out that holds `operand`."""
+    held: dict[Any, tuple[range, ...]] = {}
+    down = filled = up = drained = 0
+    met: set[Element] = set()
+    apart = [a.name for a in mapped.machine.axes if not a.sums]
+    at_elements = level == len(mapped.levels)
+    for at, ranges in visits(mapped, operand, level):
+        fresh = [
+            (where, elements(mapped, operand, mine))
+            for where, mine in instances(mapped, level, ranges)
+            if at_elements or held.get(where) != at
+        ]
+        if operand == "output":
+            for _, content in fresh:
+                drained += len(content)
+            places = {
+                (tuple(pair for pair in where if pair[0] in apart), element)
+                for where, content in fresh
+                for element in content
+            }
+            up += len(places)
+            news = {element for _, content in fresh for element in content}
+            filled += len(news & met)
+            met |= news
+        else:
+            filled += sum(len(content) for _, content in fresh)
+            down += len(frozenset().union(*(content for _, content in fresh)))
+        held.update((where, at) for where, _ in fresh)
+    if operand == "output":
+        down = up - len(met)
+    return down, filled, up, drained
+
+
+__all__ = ["OPERANDS", "walked"]
