@@ -26,11 +26,13 @@ def pool() -> Iterator[Pool]:
 
 
 def ask(pool: Pool, parcel: Parcel, *message: Any, meanwhile: Any = None) -> Any:
-    """What the pool answers; `meanwhile(process id)` is called when the message is sent."""
+    """What the pool answers; `meanwhile(process id)` is called, the worker being stopped."""
     while not pool.idle:
         pool.poll(1.0)
     answers: list[Any] = []
     worker = pool.idle[0]
+    if meanwhile is not None:
+        os.kill(worker.process.pid, signal.SIGSTOP)
     pool.give(worker, parcel, message, answers.append)
     if meanwhile is not None:
         meanwhile(worker.process.pid)
@@ -71,7 +73,11 @@ DEATHS = [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "crashed")]
 
 @pytest.mark.parametrize(("number", "status"), DEATHS)
 def test_a_worker_that_dies_is_replaced(pool: Pool, number: int, status: str) -> None:
-    outcome = trial(pool, sent(), meanwhile=lambda pid: os.kill(pid, number))
+    def die(pid: int) -> None:
+        os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
+
+    outcome = trial(pool, sent(), meanwhile=die)
     assert outcome.status == status and signal.Signals(number).name in outcome.message
     assert trial(pool, sent()).status == "ok"
 
@@ -80,7 +86,7 @@ def test_a_worker_that_hangs_is_replaced(pool: Pool) -> None:
     before = pool.seconds
     pool.seconds = 0.5
     try:
-        outcome = trial(pool, sent(), meanwhile=lambda pid: os.kill(pid, signal.SIGSTOP))
+        outcome = trial(pool, sent(), meanwhile=lambda pid: None)
     finally:
         pool.seconds = before
     assert outcome.status == "hung" and "no answer in 0.5 s" in outcome.message
