@@ -9,27 +9,10 @@ inside the tensor.
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
-from math import prod
 
 import numpy as np
 
 from codesign.cost.problem import Follow, Problem
-from codesign.machine.machine import Operand
-
-
-def tiles(bound: int, extent: int) -> int:
-    """How many tiles of `extent` iterations a loop of `bound` has."""
-    return -(-bound // extent)
-
-
-def volume(problem: Problem, operand: Operand, extents: Mapping[str, int]) -> int:
-    """Elements of all tiles of `operand` together, each counted as often as tiles hold it."""
-    return prod(axis_volume(problem, axis, extents) for axis in problem.axes(operand))
-
-
-def largest(problem: Problem, operand: Operand, extents: Mapping[str, int]) -> int:
-    """Elements of the largest tile of `operand`, padding left out."""
-    return prod(axis_largest(problem, axis, extents) for axis in problem.axes(operand))
 
 
 def axis_volume(problem: Problem, axis: Follow, extents: Mapping[str, int]) -> int:

@@ -1,4 +1,4 @@
-"""What a mapped layer moves between memories, counted exactly.
+"""What mapped layers move between memories, counted exactly.
 
 A tile is brought in when the one that is held is another. So a loop makes an operand move unless
 neither it nor any loop inside it, up to the level in question, moves the operand: those innermost
@@ -9,8 +9,9 @@ again; the first time they start from zero.
 from dataclasses import dataclass
 from itertools import pairwise
 
-from codesign.cost.footprint import tiles, volume
-from codesign.cost.schedule import Mapped
+import numpy as np
+
+from codesign.cost.candidates import Candidates, Numbers
 from codesign.machine.machine import OPERANDS, Operand
 
 
@@ -27,69 +28,61 @@ class Moves:
     operand: Operand
     outer: str
     inner: str
-    down: int
-    filled: int
-    up: int
-    drained: int
+    down: Numbers
+    filled: Numbers
+    up: Numbers
+    drained: Numbers
 
 
-def moves(mapped: Mapped) -> tuple[Moves, ...]:
+def moves(candidates: Candidates) -> tuple[Moves, ...]:
     """All that moves, by operand and from the outermost memory on."""
     found = []
     for operand in OPERANDS:
         held = [
             (number, memory.name)
-            for number, level in enumerate(mapped.levels)
+            for number, level in enumerate(candidates.levels)
             for memory in level
             if operand in memory.holds
         ]
-        held.append((len(mapped.levels), "array"))
+        held.append((len(candidates.levels), "array"))
         for (_, outer), (level, inner) in pairwise(held):
-            found.append(_moves(mapped, operand, outer, inner, level))
+            found.append(_moves(candidates, operand, outer, inner, level))
     return tuple(found)
 
 
-def _moves(mapped: Mapped, operand: Operand, outer: str, inner: str, level: int) -> Moves:
+def _moves(candidates: Candidates, operand: Operand, outer: str, inner: str, level: int) -> Moves:
     """Moves of `operand` into a level from the next memory out that holds it."""
-    along = mapped.along(level)
-    total = fetched(mapped, operand, level, ())
-    each = fetched(mapped, operand, level, along)
+    along, none = candidates.along(level), 0 * candidates.ones
+    total = fetched(candidates, operand, level, ())
+    each = fetched(candidates, operand, level, along)
     if operand != "output":
-        return Moves(operand, outer, inner, total, each, 0, 0)
-    apart = tuple(a.name for a in mapped.machine.axes if not a.sums and a.name in along)
-    sent = fetched(mapped, operand, level, apart)
-    first = mapped.problem.elements("output")
+        return Moves(operand, outer, inner, total, each, none, none)
+    apart = tuple(a.name for a in candidates.machine.axes if not a.sums and a.name in along)
+    sent = fetched(candidates, operand, level, apart)
+    first = candidates.problem.elements("output")
     return Moves(operand, outer, inner, sent - first, total - first, sent, each)
 
 
-def fetched(mapped: Mapped, operand: Operand, level: int, along: tuple[str, ...]) -> int:
+def fetched(
+    candidates: Candidates, operand: Operand, level: int, along: tuple[str, ...]
+) -> Numbers:
     """Elements of the tiles of `operand` at a level, as often as they are taken up.
 
     Each counts once for every place on the axes `along` that takes a copy of it.
     """
-    problem, own = mapped.problem, mapped.own(level)
-    extents = mapped.together(level) if not along else own
-    total = volume(problem, operand, extents)
-    for loop, span in spans(mapped, operand, level).items():
-        total *= _places(problem.bound(loop), span, own[loop], mapped.factor(loop, along))
+    own, problem = candidates.own[level], candidates.problem
+    extents = own if along else candidates.together[level]
+    total = candidates.volume(operand, extents)
+    for loop, span in candidates.spans(operand, level).items():
+        factor = candidates.factor(loop, along)
+        total = total * _places(problem.bound(loop), span, own[loop], factor)
     return total
 
 
-def spans(mapped: Mapped, operand: Operand, level: int) -> dict[str, int]:
-    """For each loop that does not move `operand`: of what extent it takes tiles up again."""
-    still = [loop for loop in mapped.loops if not mapped.problem.moves(operand, loop)]
-    found = {loop: mapped.together(level)[loop] for loop in still}
-    if level == len(mapped.levels):
-        return found
-    for outer in reversed(range(level)):
-        for loop in reversed(mapped.order(outer)):
-            if loop not in still:
-                return found
-            found[loop] = mapped.together(outer)[loop]
-    return found
-
-
-def _places(bound: int, span: int, own: int, factor: int) -> int:
+def _places(bound: int, span: Numbers, own: Numbers, factor: Numbers) -> Numbers:
     """Sum over the spans of a loop of how many of `factor` places work on one, `own` each."""
-    whole, rest = divmod(bound, span)
-    return whole * min(factor, tiles(span, own)) + min(factor, tiles(rest, own))
+    whole, rest = np.divmod(bound, span)
+    found: Numbers = whole * np.minimum(factor, -(-span // own)) + np.minimum(
+        factor, -(-rest // own)
+    )
+    return found

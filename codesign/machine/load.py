@@ -191,6 +191,7 @@ DATAPATH: Keys = {
     "gated": partial(_quantity, units.ENERGY),
 }
 TIMING: Keys = {
+    "stationary": partial(_word, OPERANDS),
     "load": partial(_whole),
     "skew": partial(_whole),
     "hidden": _flag,

@@ -94,10 +94,12 @@ class Datapath:
 class Timing:
     """Cycles that a pass costs beside its multiplications.
 
-    A pass is the work on one tile of what the elements hold. `load` cycles bring that tile in,
-    hidden behind the pass before if `hidden`; `skew` cycles fill and drain the array.
+    A pass is the work on one tile of the operand that is `stationary` in the elements. `load`
+    cycles bring that tile in, hidden behind the pass before if `hidden`; `skew` cycles fill and
+    drain the array.
     """
 
+    stationary: Operand = "weight"
     load: int = 0
     skew: int = 0
     hidden: bool = False

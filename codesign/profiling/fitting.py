@@ -14,6 +14,7 @@ from codesign.profile.table import Fit, Profile
 from codesign.profiling.samples import Sample
 
 LEAST = 6  # points of a kernel below which its model stays as it is
+DENSE = ("conv f32", "linear f32", "matmul f32")
 COVERED = 68.0  # per cent of held-out points that are to lie within the error bar
 
 
@@ -81,21 +82,30 @@ def _widening(process: Process, held: Sequence[Measured]) -> float:
 def _quality(
     judged: Sequence[tuple[Measured, float]], points: Mapping[str, Sequence[Measured]]
 ) -> list[dict[str, Any]]:
-    """A row for each op and form: points, and relative errors held out, medians and tails."""
-    counts: dict[str, int] = {}
-    for point in (p for found in points.values() for p in found):
-        counts[point.sample.label] = counts.get(point.sample.label, 0) + 1
-    rows = [_row(label, count, judged) for label, count in sorted(counts.items())]
-    return [*rows, _row("", sum(counts.values()), judged)]
+    """A row for each op and form: points, and relative errors held out, medians and tails.
+
+    The last ones sum up: products in float32 without zeros, all other layers, all.
+    """
+    labels = [p.sample.label for found in points.values() for p in found]
+    rows = [_row(label, {label}, labels, judged) for label in sorted(set(labels))]
+    dense = set(DENSE)
+    return [
+        *rows,
+        _row("dense f32", dense, labels, judged),
+        _row("the rest", set(labels) - dense, labels, judged),
+        _row("all", set(labels), labels, judged),
+    ]
 
 
-def _row(label: str, count: int, judged: Sequence[tuple[Measured, float]]) -> dict[str, Any]:
-    chosen = [(p, said) for p, said in judged if label in ("", p.sample.label)]
+def _row(
+    name: str, wanted: set[str], labels: Sequence[str], judged: Sequence[tuple[Measured, float]]
+) -> dict[str, Any]:
+    chosen = [(p, said) for p, said in judged if p.sample.label in wanted]
     before = [abs(exp(-p.departure) - 1) for p, _ in chosen]
     after = [abs(exp(said) - 1) for _, said in chosen]
     return {
-        "op": label or "all",
-        "points": count,
+        "op": name,
+        "points": sum(label in wanted for label in labels),
         "held_out": len(chosen),
         "model_error": float(np.median(before)) if before else None,
         "error": float(np.median(after)) if after else None,

@@ -182,7 +182,8 @@ def _normed(draw: Draw) -> str:
 
 FAMILIES: tuple[Callable[[Draw], str], ...] = (
     _convs, _convs, _pointwise, _pointwise, _residual, _depthwise, _depthwise, _inverted,
-    _inverted, _stem, _pools, _elements, _mlp, _mlp, _attention, _normed,
+    _inverted, _stem, _pools, _pools, _pools, _elements, _elements, _mlp, _mlp, _attention,
+    _attention, _normed, _normed,
 )  # fmt: skip
 
 

@@ -5,14 +5,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign.cost.candidates import Candidates
 from codesign.cost.problem import Problem, problem_of
-from codesign.cost.schedule import Mapped, Schedule, levels_of
+from codesign.cost.schedule import Schedule, levels_of
 from codesign.cost.traffic import moves
 from codesign.ir.dtype import DType
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.types import TensorType
 from codesign.machine.machine import Axis, Machine, Memory
-from tests.cost.walk import walked
+from tests.cost.walk import Mapped, walked
 
 
 @st.composite
@@ -78,7 +79,8 @@ def mapped(draw: st.DrawFn) -> Mapped:
 def test_agrees_with_walking(case: Mapped) -> None:
     names: list[Any] = [{m.name for m in level} for level in levels_of(case.machine)]
     assert names == [{"outer"}, {"buffer"}, {"a", "b", "c"}]
-    for move in moves(case):
+    for move in moves(Candidates.of(case.problem, case.machine, case.schedule)):
         level = next((i for i, found in enumerate(names) if move.inner in found), len(names))
         want = walked(case, move.operand, level)
-        assert (move.down, move.filled, move.up, move.drained) == want, move
+        counted = tuple(int(n[0]) for n in (move.down, move.filled, move.up, move.drained))
+        assert counted == want, move

@@ -4,16 +4,89 @@ A schedule is static: a tile is brought in anew when a loop that moves the opera
 such a loop, goes on, even if at an edge what comes is what was there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Any
 
-from codesign.cost.problem import Follow
-from codesign.cost.schedule import Mapped
-from codesign.machine.machine import OPERANDS, Operand
+from codesign.cost.problem import Follow, Problem
+from codesign.cost.schedule import Level, Schedule, levels_of
+from codesign.machine.machine import Machine, Operand
 
 Element = tuple[int, ...]
 Ranges = dict[str, range]
+
+
+def tiles(bound: int, extent: int) -> int:
+    return -(-bound // extent)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A problem on a machine by a schedule, with the extents that follow from it."""
+
+    problem: Problem
+    machine: Machine
+    schedule: Schedule
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The machine's levels."""
+        return levels_of(self.machine)
+
+    @cached_property
+    def loops(self) -> tuple[str, ...]:
+        """The problem's loops."""
+        return tuple(loop for loop, _ in self.problem.bounds)
+
+    def factor(self, loop: str, along: tuple[str, ...]) -> int:
+        """Over how many elements of the axes `along` the iterations of `loop` are spread."""
+        return prod(
+            count
+            for axis, pairs in self.schedule.unrolled
+            if axis in along
+            for name, count in pairs
+            if name == loop
+        )
+
+    def along(self, level: int) -> tuple[str, ...]:
+        """The axes that level has instances along; beyond the last one are the elements."""
+        if level == len(self.levels):
+            return tuple(axis.name for axis in self.machine.axes)
+        return self.levels[level][0].along
+
+    def own(self, level: int) -> Mapping[str, int]:
+        """Extents of what one instance holds at a level, at most the bounds."""
+        if level == 0:
+            return dict(self.problem.bounds)
+        if level == len(self.levels):
+            return dict.fromkeys(self.loops, 1)
+        held = dict(self.schedule.held[level - 1])
+        return {loop: min(held.get(loop, 1), bound) for loop, bound in self.problem.bounds}
+
+    def together(self, level: int) -> Mapping[str, int]:
+        """Extents of what all instances of a level hold at a time, at most the bounds."""
+        own, along = self.own(level), self.along(level)
+        return {
+            loop: min(own[loop] * self.factor(loop, along), bound)
+            for loop, bound in self.problem.bounds
+        }
+
+    def visits(self, level: int, loop: str) -> int:
+        """Tiles that a loop has at a level, over the whole layer."""
+        return tiles(self.problem.bound(loop), self.together(level)[loop])
+
+    def order(self, level: int) -> tuple[str, ...]:
+        """The loops between a level and the next that go over more than one tile."""
+        named = self.schedule.orders[level]
+        order = (*(loop for loop in self.loops if loop not in named), *named)
+        return tuple(
+            loop
+            for loop in order
+            if loop in self.loops and self.visits(level + 1, loop) > self.visits(level, loop)
+        )
 
 
 def visits(
@@ -117,6 +190,3 @@ def walked(mapped: Mapped, operand: Operand, level: int) -> tuple[int, int, int,
     if operand == "output":
         down = up - len(met)
     return down, filled, up, drained
-
-
-__all__ = ["OPERANDS", "walked"]

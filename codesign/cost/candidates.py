@@ -1,0 +1,171 @@
+"""Many schedules of one layer at once, as arrays: one number a schedule.
+
+They agree on which loops each axis unrolls and on the order of loops at each level, and differ in
+factors and tiles.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.cost.footprint import axis_largest, axis_volume
+from codesign.cost.problem import Follow, Problem
+from codesign.cost.schedule import Level, Schedule, levels_of
+from codesign.machine.machine import Machine, Operand
+
+Numbers = NDArray[np.int64]
+Amounts = NDArray[np.floating[Any]]
+Extents = Mapping[str, Numbers]
+Measure = Callable[[Problem, Follow, Mapping[str, int]], int]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """`count` schedules. `factors[axis][loop]` and `held[level - 1][loop]` are arrays [count].
+
+    Loops that a mapping does not name are 1 there. `orders` are as in `Schedule`.
+    """
+
+    problem: Problem
+    machine: Machine
+    count: int
+    factors: Mapping[str, Extents]
+    held: Sequence[Extents]
+    orders: Sequence[Sequence[str]]
+
+    @staticmethod
+    def of(problem: Problem, machine: Machine, schedule: Schedule) -> "Candidates":
+        """One schedule."""
+
+        def arrays(pairs: Sequence[tuple[str, int]]) -> dict[str, Numbers]:
+            found: dict[str, Numbers] = {}
+            for loop, value in pairs:
+                found[loop] = found.get(loop, np.ones(1, np.int64)) * value
+            return found
+
+        factors = {axis: arrays(pairs) for axis, pairs in schedule.unrolled}
+        held = [arrays(pairs) for pairs in schedule.held]
+        return Candidates(problem, machine, 1, factors, held, schedule.orders)
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The machine's levels."""
+        return levels_of(self.machine)
+
+    @cached_property
+    def loops(self) -> tuple[str, ...]:
+        """The problem's loops."""
+        return tuple(loop for loop, _ in self.problem.bounds)
+
+    @cached_property
+    def ones(self) -> Numbers:
+        """1 for each candidate."""
+        return np.ones(self.count, np.int64)
+
+    def along(self, level: int) -> tuple[str, ...]:
+        """The axes that a level has instances along; beyond the last one are the elements."""
+        if level == len(self.levels):
+            return tuple(axis.name for axis in self.machine.axes)
+        return self.levels[level][0].along
+
+    def factor(self, loop: str, along: Sequence[str]) -> Numbers:
+        """Over how many elements of the axes `along` the iterations of `loop` are spread."""
+        found = self.ones
+        for axis in along:
+            if loop in self.factors.get(axis, {}):
+                found = found * self.factors[axis][loop]
+        return found
+
+    @cached_property
+    def own(self) -> list[Extents]:
+        """Extents of what one instance holds, by level; a single iteration beyond the last."""
+        whole = {loop: self.ones * bound for loop, bound in self.problem.bounds}
+        inner = [
+            {loop: np.minimum(held.get(loop, self.ones), whole[loop]) for loop in self.loops}
+            for held in self.held
+        ]
+        return [whole, *inner, dict.fromkeys(self.loops, self.ones)]
+
+    @cached_property
+    def together(self) -> list[Extents]:
+        """Extents of what all instances of a level hold at a time, by level."""
+        return [
+            {
+                loop: np.minimum(own[loop] * self.factor(loop, self.along(level)), bound)
+                for loop, bound in self.problem.bounds
+            }
+            for level, own in enumerate(self.own)
+        ]
+
+    @cached_property
+    def visits(self) -> list[Extents]:
+        """How many tiles each loop has over the whole layer, by level."""
+        return [
+            {loop: tiles(bound, extents[loop]) for loop, bound in self.problem.bounds}
+            for extents in self.together
+        ]
+
+    def order(self, level: int) -> tuple[str, ...]:
+        """All loops between a level and the next, outermost first."""
+        named = tuple(loop for loop in self.orders[level] if loop in self.loops)
+        return (*(loop for loop in self.loops if loop not in named), *named)
+
+    def fits(self, widths: Mapping[Operand, int]) -> NDArray[np.bool_]:
+        """Which candidates' tiles have room in every memory; `widths` in bits."""
+        found = np.ones(self.count, np.bool_)
+        for level, memories in enumerate(self.levels):
+            for memory in memories if level else ():
+                sizes = (self.largest(o, self.own[level]) * widths[o] for o in memory.holds)
+                found &= sum(sizes, start=0 * self.ones) <= memory.usable
+        return found
+
+    def largest(self, operand: Operand, extents: Extents) -> Numbers:
+        """Elements of the largest tile of `operand`, padding left out."""
+        axes = self.problem.axes(operand)
+        return prod((self._axis(axis, extents, axis_largest) for axis in axes), start=self.ones)
+
+    def volume(self, operand: Operand, extents: Extents) -> Numbers:
+        """Elements of all tiles of `operand` together, each counted as often as tiles hold it."""
+        axes = self.problem.axes(operand)
+        return prod((self._axis(axis, extents, axis_volume) for axis in axes), start=self.ones)
+
+    def _axis(self, axis: Follow, extents: Extents, measure: Measure) -> Numbers:
+        loops = [loop for loop, _ in axis.terms]
+        if not loops:
+            return self.ones * measure(self.problem, axis, {})
+        table = np.stack([extents[loop] for loop in loops])
+        kinds, where = np.unique(table, axis=1, return_inverse=True)
+        sizes = [
+            measure(self.problem, axis, dict(zip(loops, map(int, kind), strict=True)))
+            for kind in kinds.T
+        ]
+        return np.array(sizes, np.int64)[where.reshape(-1)]
+
+    def spans(self, operand: Operand, level: int) -> dict[str, Numbers]:
+        """For each loop that does not move `operand`: of what extent it takes tiles up again.
+
+        The innermost loops find the tile there, up to the first that moves the operand.
+        """
+        still = [loop for loop in self.loops if not self.problem.moves(operand, loop)]
+        found = {loop: self.together[level][loop] for loop in still}
+        kept = np.full(self.count, level < len(self.levels))
+        for outer in reversed(range(level)):
+            for loop in reversed(self.order(outer)):
+                goes_on = self.visits[outer + 1][loop] > self.visits[outer][loop]
+                if loop in found:
+                    inside = kept & goes_on
+                    found[loop] = np.where(inside, self.together[outer][loop], found[loop])
+                else:
+                    kept = kept & ~goes_on
+        return found
+
+
+def tiles(bound: int, extent: Numbers) -> Numbers:
+    """How many tiles of `extent` iterations a loop of `bound` has."""
+    found: Numbers = -(-bound // extent)
+    return found
