@@ -52,7 +52,7 @@ class Costs:
     @property
     def picojoules(self) -> Amounts:
         """All energy."""
-        return np.sum(list(self.energy.values()), axis=0)
+        return sum(self.energy.values(), start=0.0 * self.cycles)
 
     def bound(self, number: int = 0) -> str:
         """What the cycles of a candidate follow: `compute`, or the slowest memory's name."""
