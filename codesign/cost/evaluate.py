@@ -75,12 +75,10 @@ def evaluate(candidates: Candidates, widths: Widths) -> Costs:
                 memory.flow
             )
     compute, fill = busy(candidates).astype(float), _fill(candidates)
-    cycles, waiting = compute + fill, 0.0 * compute
-    for memory in machine.memories:
-        if memory.name in flows and memory.overlap:
-            cycles = np.maximum(cycles, flows[memory.name])
-        elif memory.name in flows:
-            waiting = waiting + flows[memory.name]
+    hidden = [flows[m.name] for m in machine.memories if m.name in flows and m.overlap]
+    cycles: Amounts = np.max([compute + fill, *hidden], axis=0)
+    seen = (flows[m.name] for m in machine.memories if m.name in flows and not m.overlap)
+    waiting: Amounts = sum(seen, start=0.0 * compute)
     energy = {
         m.name: (read[m.name] * m.read + written[m.name] * m.write) / m.width
         for m in machine.memories
