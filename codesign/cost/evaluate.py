@@ -79,7 +79,7 @@ def evaluate(candidates: Candidates, widths: Widths) -> Costs:
     cycles: Amounts = np.max([compute + fill, *hidden], axis=0)
     seen = (flows[m.name] for m in machine.memories if m.name in flows and not m.overlap)
     waiting: Amounts = sum(seen, start=0.0 * compute)
-    energy = {
+    energy: dict[str, Amounts] = {
         m.name: (read[m.name] * m.read + written[m.name] * m.write) / m.width
         for m in machine.memories
     }
