@@ -201,7 +201,8 @@ def make_profile(
         )
     place = device(remote.key if remote else None)
     with Store(records) as store:
-        profiler = Profiler(target, Journal(store, target, place), settings)
+        journal = Journal(store, target, place, bare=remote is None)
+        profiler = Profiler(target, journal, settings)
         profiler.run(report)
     found = profile(profiler.points, target, place)
     path = profile_path(records.parent, target.spec, place)

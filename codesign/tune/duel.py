@@ -11,7 +11,7 @@ from statistics import median
 
 from codesign.errors import CodesignError
 from codesign.ir.program import Point
-from codesign.tune.timing import Subject
+from codesign.tune.timing import Subject, wrong
 
 SIGNIFICANCE = 0.01
 Choice = tuple[str, Point]
@@ -53,9 +53,15 @@ def sign_test(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 
 def duel(subject: Subject, first: Choice, second: Choice, rounds: int) -> Duel:
-    """Run both choices `rounds` times in turns."""
+    """Run both choices `rounds` times in turns; the first only if it computes what it should.
+
+    What is on record of it may come from another machine, so it is checked where it is to win.
+    """
     try:
         with subject.built(*first) as one, subject.built(*second) as two:
+            problem = wrong(one.outputs(subject.parcel.inputs), subject.parcel)
+            if problem:
+                return Duel(message=problem)
             one.time(), two.time()
             times: list[tuple[float, float]] = []
             for i in range(rounds):

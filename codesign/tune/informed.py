@@ -17,9 +17,9 @@ def informed(target: Target, records: str | Path | None = None, key: str | None 
 
     Without `records` the user's own database is used if there is one; if that or the profile cannot
     be read, a warning says so and compiling goes on; so it does with a profile that another
-    codesign made. UsageError or StoreError for `records` that
-    cannot. What counts is what was measured of this machine, or of the remote devices of RPC `key`;
-    a warning says so if nothing was measured of those.
+    codesign made. UsageError or StoreError for `records` that cannot. What counts is what was
+    measured of this machine, or of the remote devices of RPC `key`; a warning says so if nothing
+    was measured of those.
     """
     path = default_path() if records is None else Path(records)
     if records is not None and not path.exists():

@@ -18,17 +18,24 @@ from codesign.tune.work import Task
 
 
 class Journal:
-    """The part of a store that is about one target on one device."""
+    """The part of a store that is about one target on one device.
 
-    def __init__(self, store: Store, target: Target, fingerprint: Mapping[str, Any]) -> None:
-        self.store, self.target = store, target
+    With `bare`, that of groups timed without the layouts around them, which nobody checked: they
+    are tasks of their own, so that the tuner takes none of them for a trial.
+    """
+
+    def __init__(
+        self, store: Store, target: Target, fingerprint: Mapping[str, Any], bare: bool = False
+    ) -> None:
+        self.store, self.target, self.bare = store, target, bare
         self.device = Device(fingerprint)
         self.versions = {name: kernel_version(k) for name, k in target.by_name.items()}
         store.add_device(self.device)
 
     def stored(self, task: Task) -> Stored:
         """The task as the store has it."""
-        return Stored(task.op, task.work, self.target.spec, task.operations)
+        text = f"bare {task.work}" if self.bare else task.work
+        return Stored(task.op, text, self.target.spec, task.operations)
 
     def recall(self, task: Task) -> dict[Choice, float]:
         """Seconds of every candidate measured with the present code, inf for those that failed."""

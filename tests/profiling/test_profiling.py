@@ -124,11 +124,15 @@ def test_measuring_this_device(tmp_path: Path) -> None:
     target = Cpu()
     with Store(tmp_path / "t.db") as store:
         profiler = Profiler(
-            target, Journal(store, target, device()), replace(settings, seconds=300.0)
+            target, Journal(store, target, device(), bare=True), replace(settings, seconds=300.0)
         )
         profiler.run(lambda text, done: None)
         assert profiler.measured == 2
         assert store.counts().trials == profiler.measured
+        checked, bare = (Journal(store, target, device(), bare=b) for b in (False, True))
+        measured = [p.sample.task for found in profiler.points.values() for p in found]
+        assert measured and all(bare.recall(task) for task in measured)
+        assert not any(checked.recall(task) for task in measured), "nobody checked their results"
     found, again, path = make_profile(target, tmp_path / "t.db", settings, lambda *_: None)
     assert load_profile(path).json() == found.json()
     assert again.measured == 0

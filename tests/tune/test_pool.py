@@ -100,6 +100,15 @@ def test_a_duel_gives_both_contenders_the_same_rounds(pool: Pool) -> None:
     assert len(found.first) == len(found.second) == 6 and not found.message
 
 
+def test_nothing_that_computes_something_else_wins(pool: Pool) -> None:
+    start = task().start
+    other = next(c for c in task().candidates(TARGET) if c != start)
+    (name, want), = sent().expected.items()  # fmt: skip
+    parcel = replace(sent(), work="spoilt", expected={name: want + 1.0})
+    found = ask(pool, parcel, "duel", parcel.work, other, start, 6)
+    assert not found.won and "is off by" in found.message
+
+
 def wait_forever(pool: Pool) -> None:
     until = time.monotonic() + 120
     while time.monotonic() < until:
