@@ -124,7 +124,7 @@ def cuts(block: Block, threads: int, row_bytes: tuple[int, int]) -> list[Cut]:
     return found
 
 
-def best(found: list[Cut], threads: int, row_bytes: tuple[int, int], near: int) -> Cut:
+def best(block: Block, threads: int, row_bytes: tuple[int, int], near: int) -> Cut:
     """As few tasks as keep all threads busy; of these, the largest tile of at most `near` bytes.
 
     A map that goes with one tile a task is made at once if it takes no more than `WHOLE` bytes.
@@ -133,6 +133,7 @@ def best(found: list[Cut], threads: int, row_bytes: tuple[int, int], near: int) 
     def size(cut: Cut) -> int:
         return cut.ring * row_bytes[0] + cut.rows * row_bytes[1]
 
+    found = cuts(block, threads, row_bytes)
     busy = min(threads, max(cut.tasks for cut in found))
     fewest = min(cut.tasks for cut in found if cut.tasks >= busy)
     fair = [cut for cut in found if cut.tasks == fewest]

@@ -89,9 +89,7 @@ def space(block: Block, isa: Isa, threads: int) -> list[Point]:
 
 def default(block: Block, isa: Isa, threads: int) -> Point:
     """As many rows as the cache has room for."""
-    sizes = _row_bytes(block)
-    found = separable.cuts(block, threads, sizes)
-    return _point(Plan(separable.best(found, threads, sizes, NEAR), isa))
+    return _point(Plan(separable.best(block, threads, _row_bytes(block), NEAR), isa))
 
 
 def _row_bytes(block: Block) -> tuple[int, int]:

@@ -20,17 +20,10 @@ from codesign.targets.tvm.kernels.elementwise import unravel
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.kernels.sparse_end import BAND, End, Tile
 from codesign.targets.tvm.kernels.sparse_frame import Frame, Rows
+from codesign.targets.tvm.kernels.sparse_list import Lists
 from codesign.targets.tvm.kernels.sparse_plane import Plane
 from codesign.targets.tvm.kernels.sparse_point import Point, accepts, lists
-from codesign.targets.tvm.tir import (
-    Function,
-    PrimFunc,
-    Registers,
-    load,
-    load_flat,
-    multiply_add,
-    splat,
-)
+from codesign.targets.tvm.tir import Function, PrimFunc, Registers, load
 
 SLACK = 1.1  # lists padded to one length may be this much longer
 TASKS = 8  # tasks a kernel should have for threads to share
@@ -155,19 +148,13 @@ class _Work:
 
     def reduce(self, i: Expr, number: Expr, y: Expr, x: Expr) -> Registers:
         """The sums of list `i` in registers [row][vector]."""
-        f, point, vectors = self.f, self.point, len(self.tile.starts)
-        count = point.rows * vectors
-        acc = f.registers("acc", count * point.chains, self.tile.lanes, "float32")
-        acc.clear()
         size = self.shape.ic * Plane(self.shape).channel
-        base = f.let(tirx.convert(number * size + y * self.tile.pitch + x))
+        base = self.f.let(tirx.convert(number * size + y * self.tile.pitch + x))
+        columns, values = self.arrays[-2:]
+        lists = Lists(self.f, self.point, self.tile, columns, values, self.image)
         first, steps = self._range(i)
-        with f.serial(steps, "step") as step:
-            for chain in range(point.chains):
-                self._column(acc, chain * count, first + step * point.chains + chain, base)
-        for chain in range(1, point.chains):
-            for register in range(count):
-                acc.store(register, acc.load(register) + acc.load(chain * count + register))
+        acc = lists.zeros()
+        lists.add(acc, first, steps, base)
         return acc
 
     def _range(self, i: Expr) -> tuple[Expr, Expr]:
@@ -177,14 +164,3 @@ class _Work:
             return i * self.packed.count, self.packed.count // chains
         first = f.let(load(self.arrays[0], (i,)))
         return first, tirx.floordiv(load(self.arrays[0], (i + 1,)) - first, chains)
-
-    def _column(self, acc: Registers, first: int, entry: Expr, base: Expr) -> None:
-        columns, values = self.arrays[-2:]
-        lanes, vectors = self.tile.lanes, len(self.tile.starts)
-        at = self.f.let(load(columns, (entry,)) + base)
-        weights = [splat(load(values, (entry, row)), lanes) for row in range(self.point.rows)]
-        for vector, start in enumerate(self.tile.starts):
-            x = load_flat(self.image, at + start, lanes)
-            for row, weight in enumerate(weights):
-                number = first + row * vectors + vector
-                acc.store(number, multiply_add(weight, x, acc.load(number)))

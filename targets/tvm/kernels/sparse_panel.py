@@ -27,18 +27,10 @@ from codesign.targets.tvm.kernels.shapes import ConvShape, require
 from codesign.targets.tvm.kernels.sparse_cut import Cut, cut
 from codesign.targets.tvm.kernels.sparse_end import End
 from codesign.targets.tvm.kernels.sparse_frame import Frame
+from codesign.targets.tvm.kernels.sparse_list import Lists
 from codesign.targets.tvm.kernels.sparse_plane import Plane
 from codesign.targets.tvm.kernels.sparse_point import Point, accepts, lists
-from codesign.targets.tvm.tir import (
-    Function,
-    PrimFunc,
-    Registers,
-    load,
-    load_flat,
-    multiply_add,
-    splat,
-    zeros,
-)
+from codesign.targets.tvm.tir import Function, PrimFunc, Registers, load, load_flat, zeros
 
 UNROLLED = 8  # lines of a column whose copy is written out
 TASKS = 2  # a thread, so that none waits long for another
@@ -236,38 +228,20 @@ class _Task:
 
         `goal`: image and first pixel of what will be written, if anything will.
         """
-        f, chains = self.f, self.point.chains
+        f = self.f
         starts = self.arrays[1]
         entry = f.let(tirx.convert(block * self.panels.count + i))
         first = f.let(load(starts, (entry,)))
-        steps = f.let(tirx.floordiv(load(starts, (entry + 1,)) - first, chains))
+        steps = f.let(tirx.floordiv(load(starts, (entry + 1,)) - first, self.point.chains))
         with f.serial(self.cut.tiles, "tile") as tile:
             start = f.let(tirx.convert(self._start(tile)))
             if goal is not None:
                 self.end.fetch(f, i + 1, (goal[0], 0, goal[1] + start))
-            acc = f.registers("acc", self.vectors * chains, self.cut.tile.lanes, "float32")
-            acc.clear()
+            columns, values = self.arrays[-2:]
+            lists = Lists(f, self.point, self.cut.tile, columns, values, panel)
+            acc = lists.zeros()
             if kept is not None:
                 for register in range(self.vectors):
                     acc.store(register, load(kept, (self._place(i, tile, register),), acc.lanes))
-            with f.serial(steps, "step") as step:
-                for chain in range(chains):
-                    entry = first + step * chains + chain
-                    self._column(acc, chain * self.vectors, entry, panel, start)
-            for chain in range(1, chains):
-                for register in range(self.vectors):
-                    acc.store(
-                        register, acc.load(register) + acc.load(chain * self.vectors + register)
-                    )
+            lists.add(acc, first, steps, start)
             yield tile, acc
-
-    def _column(self, acc: Registers, first: int, entry: Expr, panel: Buffer, origin: Expr) -> None:
-        columns, values = self.arrays[-2:]
-        lanes, starts = self.cut.tile.lanes, self.cut.tile.starts
-        at = self.f.let(load(columns, (entry,)) + origin)
-        weights = [splat(load(values, (entry, row)), lanes) for row in range(self.point.rows)]
-        for vector, start in enumerate(starts):
-            x = load(panel, (at + start,), lanes)
-            for row, weight in enumerate(weights):
-                number = first + row * len(starts) + vector
-                acc.store(number, multiply_add(weight, x, acc.load(number)))
