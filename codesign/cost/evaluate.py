@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.cost.candidates import Amounts, Candidates, Numbers, tiles
+from codesign.cost.limits import refuse
 from codesign.cost.traffic import Moves, moves
 
 
@@ -62,8 +63,12 @@ class Costs:
 
 
 def evaluate(candidates: Candidates, widths: Widths) -> Costs:
-    """The costs of `candidates` with dense operands of `widths`."""
+    """The costs of `candidates` with dense operands of `widths`.
+
+    RefusedError for a machine that says what is not followed here (see `limits`).
+    """
     machine = candidates.machine
+    refuse(machine)
     found = moves(candidates)
     outer = _exchange(found, widths)
     read, written = _accesses(candidates, found, widths)

@@ -1,5 +1,6 @@
 """Traffic between memories against walking through every tile."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -12,8 +13,8 @@ from codesign.cost.traffic import moves
 from codesign.ir.dtype import DType
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.types import TensorType
-from codesign.machine.machine import Axis, Machine, Memory
-from tests.cost.walk import Mapped, walked
+from codesign.machine.machine import OPERANDS, Axis, Machine, Memory, Operand
+from tests.cost.walk import Mapped, elements, instances, visits, walked
 
 
 @st.composite
@@ -72,6 +73,24 @@ def mapped(draw: st.DrawFn) -> Mapped:
     orders = tuple(tuple(draw(st.permutations(loops))) for _ in range(3))
     held = (tuple(buffer.items()), tuple(own.items()))
     return Mapped(problem, device, Schedule(tuple(unrolled), held, orders))
+
+
+@settings(deadline=None, max_examples=30)
+@given(mapped(), st.sampled_from(OPERANDS))
+def test_the_largest_tile_decides_what_fits(case: Mapped, operand: Operand) -> None:
+    candidates = Candidates.of(case.problem, case.machine, case.schedule)
+    need = dict.fromkeys((1, 2), 0)
+    for level in need:
+        for _, ranges in visits(case, operand, level):
+            for _, mine in instances(case, level, ranges):
+                need[level] = max(need[level], len(elements(case, operand, mine)))
+        assert candidates.largest(operand, candidates.own[level])[0] == need[level]
+    widths: dict[Operand, int] = dict.fromkeys(OPERANDS, 0)
+    for spare, fits in ((0, True), (-1, False)):
+        (outer, *inner), room = case.machine.memories, need[2] * 8 + spare
+        tight = [m if len(m.holds) > 1 else replace(m, capacity=room) for m in inner]
+        small = replace(candidates, machine=replace(case.machine, memories=(outer, *tight)))
+        assert bool(small.fits({**widths, operand: 8})[0]) == (fits or not need[2])
 
 
 @settings(deadline=None, max_examples=60)
