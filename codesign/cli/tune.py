@@ -75,9 +75,8 @@ def show_results(results: "list[Result]", name: str, target: str, records: Path)
         told["tasks"],
         left=3,
     )
-    console().print(
-        f"sum of the tasks: {ms(told['start_ms'])} ms before, {ms(told['settled_ms'])} ms after "
-        f"{told['trials']} trials",
-        markup=False,
-    )
+    before, after = told["start_ms"], told["settled_ms"]
+    known = before is not None and after is not None
+    total = f"{ms(before)} ms before, {ms(after)} ms after" if known else "not all measured in"
+    console().print(f"sum of the tasks: {total} {told['trials']} trials", markup=False)
     say(f"kept in {records}")
