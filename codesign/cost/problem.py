@@ -7,7 +7,7 @@ loops of a role are numbered: `g1`, `m1`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from math import prod
 
@@ -56,6 +56,20 @@ class Problem:
     def elements(self, operand: Operand) -> int:
         """Elements of the whole of `operand`."""
         return prod(axis.extent for axis in self.axes(operand))
+
+    def padded(self) -> "Problem":
+        """This problem with what lies around its tensors as part of them."""
+        return replace(
+            self,
+            input=tuple(self._padded(axis) for axis in self.input),
+            weight=tuple(self._padded(axis) for axis in self.weight),
+        )
+
+    def _padded(self, axis: Follow) -> Follow:
+        reach = sum(step * (self.bound(loop) - 1) for loop, step in axis.terms)
+        before = max(0, -axis.offset)
+        extent = max(axis.extent, axis.offset + reach + 1) + before
+        return Follow(axis.terms, axis.offset + before, extent)
 
     @property
     def macs(self) -> int:

@@ -1,0 +1,155 @@
+"""The ways to cut one loop: what each axis unrolls of it and how much each memory holds at a time.
+
+A chain of extents, from the elements outwards, in which each divides the next or covers the loop.
+Of extents that make the same number of tiles only the smallest is in the space: a larger one
+holds more and moves no less.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from codesign.cost.candidates import Numbers
+from codesign.cost.schedule import Level
+from codesign.machine.machine import Machine
+
+
+@lru_cache(maxsize=4096)
+def sizes(bound: int) -> tuple[int, ...]:
+    """Every extent up to `bound` that makes fewer tiles than any smaller one."""
+    found, extent = [], 1
+    while extent < bound:
+        found.append(extent)
+        extent = -(-bound // (-(-bound // extent) - 1))
+    return (*found, bound)
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """All ways to cut `loop`: `factors` [ways, axes] and `held` [ways, levels - 1], own extents.
+
+    Levels are those below the outermost memory, in the machine's order; extents stay inside the
+    loop's bound.
+    """
+
+    loop: str
+    factors: Numbers
+    held: Numbers
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """Finds the cuts of loops for a machine with `levels`; `thin` keeps few extents a memory."""
+
+    machine: Machine
+    levels: tuple[Level, ...]
+    thin: bool = False
+
+    def cuts(self, loop: str, bound: int) -> Cuts:
+        """All cuts of `loop`."""
+        found = [
+            (factors, tuple(min(extent, bound) for extent in held))
+            for factors in self._spreads(loop, bound)
+            for held in self._chains(loop, bound, factors)
+        ]
+        unique = sorted(set(found))
+        axes, inner = len(self.machine.axes), len(self.levels) - 1
+        return Cuts(
+            loop,
+            np.array([f for f, _ in unique], np.int64).reshape(-1, axes),
+            np.array([h for _, h in unique], np.int64).reshape(-1, inner),
+        )
+
+    def _spreads(self, loop: str, bound: int) -> Iterator[tuple[int, ...]]:
+        """Factors by axis."""
+        role = loop[0]
+
+        def along(number: int, left: int, chosen: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+            if number == len(self.machine.axes):
+                yield chosen
+                return
+            axis = self.machine.axes[number]
+            yield from along(number + 1, left, (*chosen, 1))
+            if role in axis.unroll:
+                for factor in self._factors(left, axis.size):
+                    if 1 < factor <= axis.size * self.room and self._even(loop, bound, factor):
+                        yield from along(number + 1, -(-left // factor), (*chosen, factor))
+
+        return along(0, bound, ())
+
+    def _factors(self, left: int, size: int) -> Sequence[int]:
+        """Factors worth trying: those that leave fewer tiles, or all if elements in use count."""
+        if "elements" in self.machine.mapping.order:
+            return range(1, min(left, size * self.room) + 1)
+        return sizes(left)
+
+    @property
+    def room(self) -> int:
+        """The most elements that a fused multiplier makes of one, which limits what is tried."""
+        path = self.machine.datapath
+        return int(path.parts(path.brick, path.brick)) if path.kind == "fused" else 1
+
+    def _chains(self, loop: str, bound: int, factors: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """Own extents by level, the outermost first."""
+        spread = dict(zip((axis.name for axis in self.machine.axes), factors, strict=True))
+        everywhere = tuple(spread)
+
+        def outwards(number: int, own: int, below: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
+            along = self.levels[number][0].along
+            own *= prod(spread[axis] for axis in below if axis not in along)
+            beside = prod(spread[axis] for axis in along)
+            if number == 0:
+                if self._may(0, loop) or own >= bound:
+                    yield ()
+                return
+            for trips in self._trips(number, loop, bound, own * beside):
+                for outer in outwards(number - 1, own * trips, along):
+                    yield (*outer, own * trips)
+
+        return outwards(len(self.levels) - 1, 1, everywhere)
+
+    def _trips(self, number: int, loop: str, bound: int, together: int) -> Iterator[int]:
+        """How many tiles of the level below one of this level takes of `loop`."""
+        left = -(-bound // together)
+        for trips in _thinned(sizes(left)) if self.thin else sizes(left):
+            if trips > 1 and not self._may(number, loop):
+                return
+            extent = together * trips
+            if not self._even(loop, bound, extent):
+                continue
+            if all(_least(extent, bound, m.most.get(loop[0])) for m in self.levels[number]):
+                yield trips
+
+    def _may(self, number: int, loop: str) -> bool:
+        """Whether `loop` may go over tiles inside one of a level's."""
+        allowed = [memory.loops for memory in self.levels[number] if memory.loops]
+        return all(loop[0] in loops for loops in allowed)
+
+    def _even(self, loop: str, bound: int, extent: int) -> bool:
+        """Whether the machine's controller can cut `loop` into tiles of `extent`."""
+        policy = self.machine.mapping
+        if loop[0] in policy.divide and bound % extent:
+            return False
+        return loop[0] not in policy.powers or extent >= bound or extent & (extent - 1) == 0
+
+
+def _least(extent: int, bound: int, most: int | None) -> bool:
+    """Whether `extent` cuts a loop no further than tiles of `most` ask."""
+    return most is None or -(-bound // extent) == -(-bound // min(most, bound))
+
+
+def _thinned(found: tuple[int, ...]) -> tuple[int, ...]:
+    """About one extent a doubling, both ends among them."""
+    kept: list[int] = []
+    for extent in found[:-1]:
+        if not kept or extent >= 2 * kept[-1]:
+            kept.append(extent)
+    return (*kept, found[-1])
+
+
+def joined(cuts: Mapping[str, Cuts]) -> int:
+    """How many combinations of cuts there are."""
+    return prod(len(one.factors) for one in cuts.values())
