@@ -5,4 +5,6 @@ if __name__ != "codesign.targets":
 
 TABLE = {
     "cpu": "tvm.target:Cpu",
+    "eyeriss": "spatial.target:Eyeriss",
+    "machine": "spatial.target:MachineFile",
 }
