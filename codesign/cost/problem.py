@@ -71,6 +71,25 @@ class Problem:
         extent = max(axis.extent, axis.offset + reach + 1) + before
         return Follow(axis.terms, axis.offset + before, extent)
 
+    def unfolded(self) -> "Problem":
+        """The product of matrices that this is once the windows of its input are laid out.
+
+        The kernel's loops and that over input channels become one, `c`.
+        """
+        inside = [loop for loop, _ in self.bounds if loop[0] in "crst"]
+        if len(inside) < 2 or any(loop not in "crst" for loop in inside):
+            return self
+        depth = prod(self.bound(loop) for loop in inside)
+        outside = [(loop, bound) for loop, bound in self.bounds if loop not in inside]
+        order = sorted([*outside, ("c", depth)], key=lambda b: (LOOPS.index(b[0][0]), b[0]))
+
+        def axes(operand: Operand) -> tuple[Follow, ...]:
+            loops = [name for name, _ in outside if self.moves(operand, name)]
+            loops += [] if operand == "output" else ["c"]
+            return tuple(Follow(((loop, 1),), 0, dict(order)[loop]) for loop in loops)
+
+        return Problem(tuple(order), axes("input"), axes("weight"), axes("output"))
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates, those with padding included."""

@@ -212,6 +212,7 @@ MEMORY: Keys = {
     "multicast": _flag,
     "overlap": _overlap,
     "packed": _packed,
+    "begins": _flag,
     "sliding": _flag,
     "reload": _flag,
     "loops": _loops,
@@ -224,6 +225,7 @@ AXIS: Keys = {
     "unroll": _texts,
     "sums": _flag,
     "fused": _flag,
+    "whole": _flag,
 }
 DATAPATH: Keys = {
     "kind": partial(_word, ("parallel", "serial", "fused")),
@@ -249,6 +251,8 @@ MAPPING: Keys = {
     "order": _texts,
     "divide": _loops,
     "powers": _loops,
+    "square": _flag,
+    "unfold": _flag,
     "compress": _number,
     "batch": _text,
     "hidden": _texts,

@@ -52,6 +52,8 @@ def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
     result = bits(group.output_type)
     sums = path.stored
     widths = Widths(found[0], found[1], sums, sums if result is None else min(result, sums))
+    if machine.mapping.unfold and group.input(nest.accesses[0].operand) in graph.inputs:
+        problem = problem.unfolded()
     problem = problem.padded() if machine.padding else problem
     return Layer(problem, widths, Densities(weight=_density(group, nest.accesses[1].operand)))
 
