@@ -74,21 +74,24 @@ class Problem:
     def unfolded(self) -> "Problem":
         """The product of matrices that this is once the windows of its input are laid out.
 
-        The kernel's loops and that over input channels become one, `c`.
+        Input channels and the kernel's loops become one loop, `c`; batch and space another, `n`.
         """
-        inside = [loop for loop, _ in self.bounds if loop[0] in "crst"]
-        if len(inside) < 2 or any(loop not in "crst" for loop in inside):
-            return self
-        depth = prod(self.bound(loop) for loop in inside)
-        outside = [(loop, bound) for loop, bound in self.bounds if loop not in inside]
-        order = sorted([*outside, ("c", depth)], key=lambda b: (LOOPS.index(b[0][0]), b[0]))
+        merged = {"c": "crst", "n": "nyxz"}
+        depth = {
+            name: prod(bound for loop, bound in self.bounds if loop[0] in roles)
+            for name, roles in merged.items()
+        }
+        rest = {loop: bound for loop, bound in self.bounds if loop[0] in "gm"}
+        bounds = {**rest, **{name: bound for name, bound in depth.items() if bound > 1}}
+        order = sorted(bounds, key=lambda loop: (LOOPS.index(loop[0]), loop))
 
         def axes(operand: Operand) -> tuple[Follow, ...]:
-            loops = [name for name, _ in outside if self.moves(operand, name)]
-            loops += [] if operand == "output" else ["c"]
-            return tuple(Follow(((loop, 1),), 0, dict(order)[loop]) for loop in loops)
+            left_out = {"input": "m", "weight": "n", "output": "c"}[operand]
+            found = (loop for loop in order if loop[0] != left_out)
+            return tuple(Follow(((loop, 1),), 0, bounds[loop]) for loop in found)
 
-        return Problem(tuple(order), axes("input"), axes("weight"), axes("output"))
+        listed = tuple((loop, bounds[loop]) for loop in order)
+        return Problem(listed, axes("input"), axes("weight"), axes("output"))
 
     @property
     def macs(self) -> int:

@@ -153,9 +153,11 @@ class Timing:
 class Policy:
     """Which mappings a machine's own controller and compiler take, and which of them it prefers.
 
-    Tiles of the loops in `divide` divide what they cut; those of loops in `powers` take 1, 2,
-    4, ... of what is inside them. With `square` tiles of maps are as wide as high. With `unfold` the windows of a network's input are laid out outside, so that
-    its first layer is a product of matrices.
+    Tiles of the loops in `divide` divide what they cut; those of loops in `powers` take 1, 2, 4,
+    ... of what is inside them. With `square` tiles of maps are as wide as high. Windows are laid
+    out beforehand (`unfold`), so that a convolution is a product of matrices, for a network's
+    `first` layer, `all` or `none`.
+
     `order` are the aims, the first first: `latency`, `energy`, `edp`, `elements` (as many as can be
     in use), or a memory's name (the fewest bits it exchanges). Feature maps count as if they were
     compressed by `compress` there, which the choice does not know yet. Several images share a tile
@@ -167,7 +169,7 @@ class Policy:
     divide: tuple[str, ...] = ()
     powers: tuple[str, ...] = ()
     square: bool = False
-    unfold: bool = False
+    unfold: Literal["none", "first", "all"] = "none"
     compress: float = 1.0
     batch: str = ""
     hidden: tuple[str, ...] = ()

@@ -116,7 +116,6 @@ class Space:
         whole = rows.factors["y"][:, number] >= self.problem.bound("y")
         return rows.take(np.flatnonzero(whole | (rows.held["n"][:, 0] == 1)))
 
-
     def _square(self, rows: Rows) -> Rows:
         """The rows whose first tiles are as wide as high, if the policy wants that."""
         if not self.machine.mapping.square or not {"y", "x"} <= set(rows.held):

@@ -11,7 +11,7 @@ from codesign.cost.evaluate import Costs, evaluate
 from codesign.errors import RefusedError
 from codesign.ir.ops import OPS
 from codesign.ir.program import Point
-from codesign.machine.load import load_machine
+from codesign.machine.load import parse_machine
 from codesign.machine.machine import Machine
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel, Layouts
@@ -25,16 +25,16 @@ MULTIPLY = frozenset({"conv", "conv-transpose", "linear", "matmul", "einsum"})
 
 @dataclass(frozen=True)
 class Given:
-    """What a search starts from: a machine file, and what is wanted of it."""
+    """What a search starts from: the text of a machine file, and what is wanted of it."""
 
-    file: str
+    text: str
     objective: str
     seconds: float
 
     @property
     def machine(self) -> Machine:
         """The machine."""
-        return _machine(self.file)
+        return _machine(self.text)
 
     @property
     def aims(self) -> Sequence[str] | None:
@@ -46,8 +46,8 @@ class Given:
 
 
 @lru_cache(maxsize=64)
-def _machine(file: str) -> Machine:
-    return load_machine(file)
+def _machine(text: str) -> Machine:
+    return parse_machine(text)
 
 
 @lru_cache(maxsize=4096)

@@ -41,7 +41,7 @@ def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
     found = []
     for role, kind, offered in (("inputs", left, path.input), ("weights", right, path.weight)):
         assert kind is not None
-        width = _width(kind, offered)
+        width = _width(kind, offered, path.kind == "fused")
         if width is None:
             return Refusal(
                 f"{role} have {bits(kind)} bits",
@@ -52,7 +52,8 @@ def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
     result = bits(group.output_type)
     sums = path.stored
     widths = Widths(found[0], found[1], sums, sums if result is None else min(result, sums))
-    if machine.mapping.unfold and group.input(nest.accesses[0].operand) in graph.inputs:
+    first = group.input(nest.accesses[0].operand) in graph.inputs
+    if machine.mapping.unfold == "all" or (machine.mapping.unfold == "first" and first):
         problem = problem.unfolded()
     problem = problem.padded() if machine.padding else problem
     return Layer(problem, widths, Densities(weight=_density(group, nest.accesses[1].operand)))
@@ -63,10 +64,13 @@ def bits(kind: TensorType) -> int | None:
     return None if kind.integer is None else kind.integer.width
 
 
-def _width(kind: TensorType, offered: tuple[int, ...]) -> int | None:
+def _width(kind: TensorType, offered: tuple[int, ...], narrow: bool) -> int | None:
+    """Bits that an element takes: a width of the datapath, or less if memories are `narrow`."""
     need = bits(kind)
     if need is None:
         return max(offered)
+    if narrow and need < min(offered):
+        return need
     return min((width for width in offered if width >= need), default=None)
 
 

@@ -10,7 +10,8 @@ from codesign import spec
 from codesign.errors import UsageError
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.types import TensorType
-from codesign.machine.load import load_machine
+from codesign.machine.load import parse_machine, read_machine
+from codesign.machine.machine import Machine
 from codesign.mapping.kernel import Kernel
 from codesign.mapping.target import Target
 
@@ -33,12 +34,22 @@ class Spatial(Target):
     def __post_init__(self) -> None:
         if self.seconds <= 0:
             raise UsageError(f"target {self.name}: seconds is {self.seconds:g}, expected over 0")
-        load_machine(self.path)
+        assert self.machine
 
     @property
     def path(self) -> Path:
         """The machine file."""
         return MACHINES / f"{self.name}.toml"
+
+    @cached_property
+    def text(self) -> str:
+        """What the machine file says."""
+        return read_machine(self.path)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The machine."""
+        return parse_machine(self.text, str(self.path))
 
     @property
     def spec(self) -> str:
@@ -48,7 +59,7 @@ class Spatial(Target):
     def kernels(self) -> Sequence[Kernel]:
         from codesign.targets.spatial.kernel import Given, Host, Mapped
 
-        given = Given(str(self.path), self.objective, self.seconds)
+        given = Given(self.text, self.objective, self.seconds)
         return [Mapped(given), Host()]
 
     def tile(self, kind: TensorType) -> Tiled | None:
@@ -75,3 +86,17 @@ class Eyeriss(Spatial):
     """Eyeriss, 168 elements, row-stationary, 16 bits (Chen et al., JSSC 2017)."""
 
     name: ClassVar[str] = "eyeriss"
+
+
+@dataclass(frozen=True)
+class BitFusion(Spatial):
+    """Bit Fusion, 16 x 32 multipliers of 2 to 16 bits (Sharma et al., ISCA 2018)."""
+
+    name: ClassVar[str] = "bitfusion"
+
+
+@dataclass(frozen=True)
+class TpuV1(Spatial):
+    """Google's first TPU, 256 x 256 elements of 8 bits (Jouppi et al., ISCA 2017)."""
+
+    name: ClassVar[str] = "tpu_v1"
