@@ -10,6 +10,7 @@ from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize.choice import UNITS, Cost, decibels, no_energy, total, with_rest
 from codesign.passes.quantize.forms import Forms
+from codesign.passes.quantize.moments import moments
 from codesign.passes.quantize.offers import offers
 from codesign.passes.quantize.plan import Plan
 from codesign.passes.quantize.probes import Errors
@@ -46,8 +47,9 @@ class AssignBits(Pass):
 
     Layers that read one value, directly or moved, agree on its width; so do those that share a
     weight. What no layer reads gets the widest codes that the target takes. Weights have scales by
-    output channel (`per_channel`), below 8 bits those of least squared error; activations are
-    clipped by `method`. Scales keep sums within 32 bits, up to four times
+    output channel (`per_channel`); below 8 bits these are those of least squared error, and each
+    element's rounding is made up for by the next ones (Frantar et al., GPTQ, ICLR 2023).
+    Activations are clipped by `method`. Scales keep sums within 32 bits, up to four times
     those that were seen. Layers that `skip` names stay in
     float, as does the whole network, unless `slower` allows it, where it is no dearer in float.
 
@@ -131,6 +133,8 @@ class AssignBits(Pass):
             raise no_energy(target, self.name)
         regions = Regions(graph, frozenset(found))
         how = self.method, self.percentile
+        narrow = [name for name, prices in found.items() if min(prices)[0] < 8]
+        forms.moments = moments(graph, narrow, data, self.samples, context, self.name)
         forms.largest = sums(graph, list(found), data, self.samples)
         ranges = spans(graph, regions, data, self.samples, how, context, self.name)
         return with_rest(Plan(graph, found, regions, forms, ranges, reach, 8), target, self.name)
@@ -172,7 +176,7 @@ class AssignBits(Pass):
         """What `base` means; None if that is not offered, or does not keep `snr`."""
         if isinstance(self.base, int):
             return search.uniform(self.base)
-        found = [one for width in range(2, 17) if (one := search.uniform(width)) is not None]
+        found = list(search.uniforms.values())
         if self.snr is None:
             return min(found, key=lambda one: one.noise, default=None)
         kept = [one for one in found if one.snr_db >= self.snr]
@@ -196,11 +200,16 @@ class AssignBits(Pass):
             alone = decibels(search.errors.alone(node.name, search.plan.root(node), pair))
             text = f"{w}-bit weights, {a}-bit activations; alone {alone:.1f} dB at the outputs"
             search.context.note(node.name, text)
+        uniforms = ", ".join(
+            f"{width} bits {one.snr_db:.1f} dB {one.cost:.4g} {UNITS[self.cost]}"
+            for width, one in search.uniforms.items()
+        )
         unit, size = UNITS[self.cost], min(SNR_SAMPLES, search.data.size)
         search.context.note(
             search.plan.graph.output_names[0],
             f"{found.snr_db:.2f} dB measured on {size} samples, {decibels(found.predicted):.2f} by "
-            f"the sum of errors; {found.cost:.4g} {unit}; {len(search.tried)} choices measured",
+            f"the sum of errors; {found.cost:.4g} {unit}; {len(search.tried)} choices measured; "
+            f"one width for all: {uniforms or 'not offered'}",
         )
 
 

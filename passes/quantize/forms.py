@@ -9,17 +9,21 @@ from codesign.ir.graph import Graph, Node
 from codesign.passes.quantize import scales
 
 Weights = Callable[[Node, Int], Int]  # the codes of a layer's weight, given those of its input
+Content = Callable[[str, Int], np.ndarray]  # what is rounded of a weight, by its name and codes
 
 
 class Forms:
     """Encodings of the weights of a graph; the search for a scale is done once a width.
 
-    `largest` are the largest magnitudes of sums that were seen, by layer.
+    `largest` are the largest magnitudes of sums that were seen, by layer; `moments` the second
+    moments of what a weight is multiplied by, with which rounding below 8 bits is compensated.
     """
 
     def __init__(self, graph: Graph, per_channel: bool) -> None:
         self.graph, self.per_channel = graph, per_channel
         self.largest: Mapping[str, float] = {}
+        self.moments: Mapping[str, np.ndarray] = {}
+        self._contents: dict[tuple[str, Int], np.ndarray] = {}
         self._spreads: dict[tuple[str, int], np.ndarray] = {}
 
     def weight(self, node: Node, width: int, x: Int) -> Int:
@@ -31,6 +35,19 @@ class Forms:
         known = self._spreads[name, width]
         bias, largest = self.bias(node), self.largest.get(node.name, np.inf)
         return scales.weight(array, width, self.per_channel, bias, x, known, largest)
+
+    def content(self, name: str, form: Int) -> np.ndarray:
+        """Weight `name` on the grid of `form`, or near it where plain rounding gives that."""
+        array, sums = self.graph.constants[name].array, self.moments.get(name)
+        if sums is None or form.width >= 8:
+            return array
+        if (name, form) not in self._contents:
+            from codesign.passes.quantize.moments import compensated
+
+            found = compensated(array, sums, form.scale.array, form.low, form.high)
+            sparse = self.graph.types[name].structure is not None
+            self._contents[name, form] = np.where(array == 0, array, found) if sparse else found
+        return self._contents[name, form]
 
     def bias(self, node: Node) -> np.ndarray | None:
         """The bias of layer `node`, if it has one."""

@@ -85,7 +85,7 @@ class _Sums:
         return Errors(weights, values).scaled(self.signal)
 
     def weight(self, node: Node, width: int) -> float:
-        """What rounding the weight of `node` does."""
+        """What rounding the weight of `node` does, plainly: errors as likely in all directions."""
         name = node.operands[1]
         x = to_torch(self.plan.graph.constants[name].array)
         rounding = _power(project(x, (self.plan.alone(node, width),)) - x)

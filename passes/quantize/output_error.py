@@ -38,8 +38,8 @@ def output_errors(plan: Plan, data: Dataset, count: int, context: Context, who: 
 def _rounded(plan: Plan, name: str, width: int) -> dict[tuple[str, str], np.ndarray]:
     """The weight of layer `name` on its grid."""
     node = plan.graph.by_name[name]
-    weight = node.operands[1]
-    return {(name, weight): project((plan.alone(node, width),), plan.graph.constants[weight].array)}
+    weight, form = node.operands[1], plan.alone(node, width)
+    return {(name, weight): project((form,), plan.forms.content(weight, form))}
 
 
 def _noise(

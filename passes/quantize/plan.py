@@ -99,7 +99,7 @@ class Plan:
         def weights(node: Node, x: Int) -> Int:
             return self.forms.weight(node, chosen[node.name][0], x)
 
-        made = rewrite(self.graph, self.regions, encodings, weights)
+        made = rewrite(self.graph, self.regions, encodings, weights, self.forms.content)
         return codes.unify(made, self.reach)
 
     def uniform(self, width: int) -> Chosen | None:

@@ -11,15 +11,22 @@ from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.encode import Decode, Encode
 from codesign.passes.quantize import scales
-from codesign.passes.quantize.forms import Weights
+from codesign.passes.quantize.forms import Content, Weights
 from codesign.passes.quantize.regions import Regions, through
 
 
 def rewrite(
-    graph: Graph, regions: Regions, encodings: Mapping[str, Int], weights: Weights
+    graph: Graph,
+    regions: Regions,
+    encodings: Mapping[str, Int],
+    weights: Weights,
+    content: Content | None = None,
 ) -> Graph:
-    """`graph` with activation `encodings`, and those of `weights` for `regions.anchors`."""
-    return _Rewriter(graph, regions, encodings, weights).run()
+    """`graph` with activation `encodings`, and those of `weights` for `regions.anchors`.
+
+    `content` is what of a weight is rounded, where that is not the weight itself.
+    """
+    return _Rewriter(graph, regions, encodings, weights, content).run()
 
 
 class _Rewriter:
@@ -31,9 +38,10 @@ class _Rewriter:
         regions: Regions,
         encodings: Mapping[str, Int],
         weights: Weights,
+        content: Content | None,
     ) -> None:
         self.graph, self.regions, self.encodings = graph, regions, encodings
-        self.weights = weights
+        self.weights, self.content = weights, content
         self.builder = Builder(graph.name)
         self.now: dict[str, str] = {}
         self.plain: dict[str, str] = {}
@@ -107,6 +115,8 @@ class _Rewriter:
         array = self.graph.constants[w].array
         offsets = None if bias is None else self.graph.constants[bias].array
         form = self.weights(node, coded)
+        if self.content is not None:
+            array = self.content(w, form)
         inputs = [self.value(x), self.constant(w, array, form)]
         if offsets is not None and bias is not None:
             inputs.append(self.constant(bias, offsets, scales.accumulator(coded, form, 0)))

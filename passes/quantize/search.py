@@ -96,6 +96,12 @@ class Search:
         keys = ([o.key for o in item] for item in self.programme.items)
         return self.look(tuple(k.index(p) for k, p in zip(keys, chosen.values(), strict=True)))
 
+    @cached_property
+    def uniforms(self) -> dict[int, Found]:
+        """The widths that all layers are offered for weights and activations alike."""
+        found = {width: self.uniform(width) for width in range(2, 17)}
+        return {width: one for width, one in found.items() if one is not None}
+
     def extreme(self, least: Goal) -> Found:
         """The choice of the least cost, or the least error, that there is."""
         picked = solve(self.programme, least)
@@ -105,7 +111,7 @@ class Search:
     def best(self, minimise: Goal, bound: float, start: Found) -> Found | None:
         """The least `minimise` whose other amount is within `bound`; None if none was seen.
 
-        `start` says how far sums and the composed network differ.
+        Uniform widths are looked at too, as they may meet a bound by luck. `start` says how far sums and the composed network differ.
         """
         other: Goal = "error" if minimise == "cost" else "cost"
         limit = Limit(bound, _on_sums(bound, start, other))
@@ -116,7 +122,9 @@ class Search:
                     break
             elif not limit.learn(self.look(picked).amount(other)):
                 break
-        met = [f for f in self.tried.values() if f.amount(other) <= bound]
+        met = [
+            f for f in (*self.uniforms.values(), *self.tried.values()) if f.amount(other) <= bound
+        ]
         return min(met, key=lambda f: (f.amount(minimise), f.amount(other)), default=None)
 
 
