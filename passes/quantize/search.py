@@ -111,7 +111,8 @@ class Search:
     def best(self, minimise: Goal, bound: float, start: Found) -> Found | None:
         """The least `minimise` whose other amount is within `bound`; None if none was seen.
 
-        Uniform widths are looked at too, as they may meet a bound by luck. `start` says how far sums and the composed network differ.
+        Uniform widths are looked at too, as they may meet a bound by luck. `start` says how far
+        sums and the composed network differ.
         """
         other: Goal = "error" if minimise == "cost" else "cost"
         limit = Limit(bound, _on_sums(bound, start, other))
@@ -122,9 +123,8 @@ class Search:
                     break
             elif not limit.learn(self.look(picked).amount(other)):
                 break
-        met = [
-            f for f in (*self.uniforms.values(), *self.tried.values()) if f.amount(other) <= bound
-        ]
+        seen = (*self.uniforms.values(), *self.tried.values())
+        met = [f for f in seen if f.amount(other) <= bound]
         return min(met, key=lambda f: (f.amount(minimise), f.amount(other)), default=None)
 
 

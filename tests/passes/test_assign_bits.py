@@ -3,6 +3,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
 from codesign import plugins
 from codesign.errors import RefusedError, UnknownNameError, UsageError
@@ -20,6 +21,7 @@ from codesign.ir.program import Program
 from codesign.ir.text import named_constants, print_program
 from codesign.passes.quantize.assign_bits import AssignBits
 from codesign.passes.quantize.forms import Forms
+from codesign.passes.quantize.moments import compensated, windows
 from codesign.passes.quantize.scales import activation, reach, spread
 from codesign.rewrite.context import Context, Dataset
 from codesign.rewrite.pipeline import run_pipeline
@@ -72,8 +74,10 @@ def test_the_floor_is_kept_and_no_uniform_width_is_cheaper(floor: float) -> None
     after = apply(before, f"assign-bits{{snr={floor}}}", here)
     assert quality(before, after, data_of(here)) >= floor
     assert here.notes[-1].layer == "out" and "dB measured on 8 samples" in here.notes[-1].text
+    plan = AssignBits().plan(Program(before), here)
+    assert plan is not None
     for bits in (2, 4, 8, 16):
-        even = apply(before, f"assign-bits{{base={bits},rounds=1}}", context(before, only(bits)))
+        even = plan.build(plan.uniform(bits) or {})
         if quality(before, even, data_of(here)) >= floor:
             assert latency(after) <= latency(even) * (1 + 1e-9)
 
@@ -334,6 +338,38 @@ def test_shared_weights_and_values_have_one_width(cost: str) -> None:
         coded = [n for n in after.constants if re.fullmatch(r"w\.int\d+(_\d+)?", n)]
         assert len(coded) == 1
         assert quality(before, after, data_of(here)) >= floor
+
+
+def test_rounding_that_is_made_up_for_changes_results_less() -> None:
+    random = np.random.default_rng(3)
+    mixed = random.standard_normal((12, 12)) @ np.diag(np.linspace(0.1, 1, 12))
+    x = random.standard_normal((400, 12)) @ mixed + 3.0
+    array = random.standard_normal((6, 12)).astype(np.float32)
+    scale = spread(array, 4, True).astype(np.float32)
+    made = compensated(array, (x.T @ x)[None].astype(np.float32), scale, -8, 7)
+    plain = np.clip(np.rint(array / scale[:, None]), -8, 7) * scale[:, None]
+    codes = made / scale[:, None]
+    np.testing.assert_allclose(codes, np.rint(codes), atol=1e-4)
+    assert codes.min() >= -8.001 and codes.max() <= 7.001
+    errors = [float((((w - array) @ x.T) ** 2).sum()) for w in (made, plain)]
+    assert errors[0] < 0.6 * errors[1]
+
+
+@pytest.mark.parametrize(("groups", "stride", "dilation"), [(1, 1, 1), (2, 2, 1), (4, 1, 2)])
+def test_windows_are_what_weights_are_multiplied_by(
+    groups: int, stride: int, dilation: int
+) -> None:
+    b = Net()
+    w = b.constant(b.random.standard_normal((8, 4 // groups, 3, 3)).astype(np.float32), "w")
+    pads = ((1, 1), (0, 2))
+    op = Conv((stride,) * 2, pads, (dilation,) * 2, groups)
+    graph = b.graph(b.op(op, b.x, w, name="y"))
+    x = inputs_of(graph, 1)["x"]
+    found = windows(graph, graph.by_name["y"], torch.from_numpy(x)).numpy()
+    rows = graph.constants["w"].array.reshape(groups, 8 // groups, -1)
+    made = np.einsum("pgk,gmk->gmp", found, rows).reshape(1, 8, -1)
+    want = evaluate(graph, {"x": x})["y"]
+    np.testing.assert_allclose(made.reshape(want.shape), want, rtol=1e-4, atol=1e-4)
 
 
 def test_sums_that_were_seen_leave_room_in_their_accumulators() -> None:
