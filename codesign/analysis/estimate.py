@@ -9,6 +9,7 @@ from typing import Any
 class LayerCost:
     """The cost of one placed group of ops.
 
+    `macs` are the multiply-accumulates that its kernel does: a sparse one leaves the zeros out.
     `latency_ms` is the whole time, `cycles` the time the compute array is busy or stalled on
     on-chip memory, `energy_uj` None where the target has no energy model, `utilization` the share
     of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`

@@ -250,6 +250,8 @@ def test_passes_and_targets_list_and_describe(cli: Cli) -> None:
     assert "fold-batch-norm" in cli("passes").out
     described = cli("passes", "fold-constants")
     assert "max_elements = 1048576: int" in described.out and "Before:" in described.out
+    unset = cli("passes", "prune-magnitude").out
+    assert "sparsity = 0.5, or as n:m fixes it: float or none" in unset and "= None" not in unset
     assert cli("targets", "cpu", "--json").json["options"][-1]["name"] == "threads"
     names = {entry["name"] for entry in cli("passes", "--json").json["passes"]}
     assert {"place", "layout", "quantize-int8"} <= names
