@@ -97,7 +97,7 @@ def test_a_profile_of_another_format_is_left_aside_with_a_warning(tmp_path: Path
     path, records = profile_path(tmp_path, TARGET.spec, device()), _empty_database(tmp_path)
     twice().save(path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    with pytest.raises(OutdatedProfileError, match=r"format 1, this one reads 2.*again"):
+    with pytest.raises(OutdatedProfileError, match=r"format 1, this one reads 3.*again"):
         load_profile(path)
     with pytest.warns(CodesignWarning, match="run `codesign profile` again"):
         found = informed(TARGET, records).estimate(network())
