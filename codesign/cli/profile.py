@@ -54,7 +54,8 @@ def profile_verb(
     if settings.json:
         told = {"target": found.target, "device": dict(found.device), "profile": str(path)}
         counts = {"measured": run.measured, "recalled": run.recalled, "failed": run.failures}
-        rows = {"quality": list(found.quality), "kernels": [k.json() for k in found.kernels]}
+        kernels = [{**k.json(), "used": k.used} for k in found.kernels]
+        rows = {"quality": list(found.quality), "kernels": kernels}
         result({**told, **counts, **rows})
         return
     show_quality(found)
@@ -66,18 +67,23 @@ def profile_verb(
 
 def closing(profile: "Profile", kernels: Sequence[str]) -> Iterator[str]:
     """Of which of all `kernels` estimates use the fit, and of which they do not, and why."""
-    used = [k.kernel for k in profile.kernels if not k.why]
-    left = [f"{k.kernel} ({k.why})" for k in profile.kernels if k.why]
+    from codesign.profile.judgement import ENOUGH, WORST
+
+    used = [k.kernel for k in profile.kernels if k.used]
+    thin = [f"{k.kernel} {k.fitted}" for k in profile.kernels if k.error is None]
+    bad = [f"{k.kernel} {k.error:.0%}" for k in profile.kernels if k.error and not k.used]
     missing = sorted(set(kernels) - {k.kernel for k in profile.kernels})
     if used:
         yield f"estimates use the fit of {len(used)} kernels: {', '.join(used)}"
     else:
         yield "estimates use no fit yet: measure longer (--minutes)"
-    if left:
-        yield f"the model stays for {len(left)} measured kernels: {', '.join(left)}"
+    if thin:
+        yield f"too few points, the model stays ({ENOUGH} are needed to fit): {', '.join(thin)}"
+    if bad:
+        yield f"fits off by more than {WORST:.0%}, the model stays: {', '.join(bad)}"
     if missing:
-        yield f"the model stays for {len(missing)} kernels without points: {', '.join(missing)}"
-    if used and (left or missing):
+        yield f"not measured, the model stays: {', '.join(missing)}"
+    if profile.kernels and (thin or bad or missing):
         yield "where the model stays, its error bar is what models were seen to be off by here"
 
 
@@ -104,8 +110,8 @@ def show_quality(profile: "Profile") -> None:
             ("points", lambda row: str(row["points"])),
             ("held out", lambda row: str(row["held_out"])),
             ("model alone", lambda row: percent(row["model_error"])),
-            ("fitted, median", lambda row: percent(row["error"])),
-            ("90th percentile", lambda row: percent(row["error_p90"])),
+            ("estimated, median", lambda row: percent(row["error"])),
+            ("estimated, 90 %", lambda row: percent(row["error_p90"])),
         ),
         profile.quality,
     )

@@ -7,24 +7,29 @@ from typing import Any
 from codesign.mapping.group import Group
 
 ALL = "all"
+ENOUGH = 12  # points to fit below which there is no fit to use
 WORST = 0.5  # median error on points not fitted to above which a fit is not used
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A kernel as of code `version`: how many points it has, and what they say.
+    """A kernel as of code `version`: its points, those of them to fit, and what they say.
 
     `model_error` is the relative standard error of the model alone, `error` the median of the
-    fit's relative errors on points that it has not seen; None where too few points tell. `why`
-    says why the model stays; it is empty where the fit is used.
+    fit's relative errors on points that it has not seen; None where too few points tell.
     """
 
     kernel: str
     version: str
     points: int
+    fitted: int
     model_error: float | None = None
     error: float | None = None
-    why: str = ""
+
+    @property
+    def used(self) -> bool:
+        """Whether estimates use the fit."""
+        return self.error is not None and self.error <= WORST
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""

@@ -9,14 +9,13 @@ import numpy as np
 
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
-from codesign.profile.judgement import ALL, WORST, Judgement
+from codesign.profile.judgement import ALL, ENOUGH, Judgement
 from codesign.profile.process import Array, Process
 from codesign.profile.table import LARGEST, Fit, Profile
 from codesign.profiling.quality import quality
 from codesign.profiling.samples import Seen
 
 LEAST = 6  # points of a kernel below which there is no fit
-ENOUGH = 12  # points to fit below which a fit is not used
 TELLING = 3  # points that say how far a model is off, or a fit
 COVERED = 68.0  # per cent of held-out points that are to lie within the error bar
 
@@ -92,11 +91,10 @@ def _told(name: str, found: Sequence[Measured], version: str, before: Profile | 
     trial = _trial(name, seen, len(found), before)
     whole = with_theta(found, trial.theta) if trial else None
     error = _error(trial, whole, rest)
-    why = _shortcoming(len(seen), error)
-    used = trial if not why else None
+    judged = Judgement(name, version, len(found), len(seen), _model_error(found), error)
+    used = trial if judged.used else None
     fit = Fit(version, whole, _widening(used, rest)) if whole and used else None
     said = [(p, _said(used, p)) for p in rest]
-    judged = Judgement(name, version, len(found), _model_error(found), error, why)
     return Told(judged, fit, said)
 
 
@@ -110,15 +108,6 @@ def _trial(
     if fit is not None and len(fit.process.y) == points:
         return with_theta(seen, fit.process.theta)
     return fitted(seen)
-
-
-def _shortcoming(seen: int, error: float | None) -> str:
-    """Why a fit to `seen` points is not used, "" if it is."""
-    if seen < ENOUGH:
-        return f"{seen} points to fit, {ENOUGH} needed"
-    if error is None or error > WORST:
-        return f"the fit is off by {'?' if error is None else f'{error:.0%}'} on points not seen"
-    return ""
 
 
 def _error(trial: Process | None, whole: Process | None, rest: Sequence[Measured]) -> float | None:

@@ -200,13 +200,12 @@ def test_fits_of_few_points_or_large_errors_are_not_used() -> None:
     mix = {"conv-direct": wild, "conv-pointwise": thin, good: found[good]}
     made = profile(mix, TARGET, device())
     assert made.fits.keys() == {good}
-    why = {k.kernel: k.why for k in made.kernels}
-    assert "on points not seen" in why["conv-direct"] and why[good] == ""
-    assert "points to fit, 12 needed" in why["conv-pointwise"]
+    assert {k.kernel: k.used for k in made.kernels} == {name: name == good for name in mix}
     told = "\n".join(closing(made, [*mix, "pool"]))
     assert f"use the fit of 1 kernels: {good}" in told
-    assert "stays for 2 measured kernels: conv-direct (the fit is off by" in told
-    assert "stays for 1 kernels without points: pool" in told
+    assert "the model stays (12 are needed to fit): conv-pointwise " in told
+    assert "off by more than 50%, the model stays: conv-direct " in told
+    assert "not measured, the model stays: pool" in told
     empty = next(closing(profile({}, TARGET, device()), ["pool"]))
     assert empty.startswith("estimates use no fit yet")
 
