@@ -25,6 +25,7 @@ VERBS = (
     "tune",
     "profile",
     "estimate",
+    "sensitivity",
     "run",
     "bench",
     "show",
