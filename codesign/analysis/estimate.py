@@ -9,6 +9,7 @@ from typing import Any
 class LayerCost:
     """The cost of one placed group of ops.
 
+    `macs` are the multiply-accumulates that its kernel does: a sparse one leaves the zeros out.
     `latency_ms` is the whole time, `cycles` the time the compute array is busy or stalled on
     on-chip memory, `energy_uj` None where the target has no energy model, `utilization` the share
     of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
@@ -54,10 +55,15 @@ class Estimate:
     def error_ms(self) -> float | None:
         """The layers' standard errors added up, as if all were off the same way; None if unknown.
 
-        Layers whose error is not known do not count.
+        Layers whose error is not known do not count; `unsure` has those.
         """
         known = [x.latency_ms * x.error for x in self.layers if x.error is not None]
         return sum(known) if known else None
+
+    @property
+    def unsure(self) -> tuple[LayerCost, ...]:
+        """The layers that take time and whose error is not known."""
+        return tuple(x for x in self.layers if x.error is None and x.latency_ms > 0)
 
     @property
     def energy_uj(self) -> float | None:
@@ -81,6 +87,7 @@ class Estimate:
             "cycles": sum(layer.cycles for layer in self.layers),
             "latency_ms": self.latency_ms,
             "error_ms": self.error_ms,
+            "layers_without_error": len(self.unsure),
             "energy_uj": self.energy_uj,
             "traffic_bytes": traffic,
         }

@@ -1,8 +1,9 @@
 """What is asked of the verbs that run passes over a model: their shared options, in one place."""
 
 import inspect
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +36,14 @@ class Asked:
         from codesign.cli.request import choose, load_model, make_target
         from codesign.compiler import make_passes, prepare
 
+        started = time.perf_counter()
         chosen = choose(self.recipe, self.passes, self.assignments, "default")
         target = make_target(self.target, chosen, self.threads)
         with chosen.blamed():
             make_passes(chosen)
         if progress is not None:
             progress(f"loading {self.model}", 0.0)
-        return prepare(
+        found = prepare(
             load_model(self.model, self.input_shape),
             target,
             recipe=chosen,
@@ -51,6 +53,7 @@ class Asked:
             device=self.device,
             **more,
         )
+        return replace(found, seconds=time.perf_counter() - started)
 
 
 def asking(verb: Callable[..., None]) -> Callable[..., None]:

@@ -10,11 +10,15 @@ from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
 from codesign.tune.duel import Duel
 from codesign.tune.outcome import Outcome
+from codesign.tune.point import print_point
 from codesign.tune.search import Choice
+from codesign.tune.sights import Sight
 from codesign.tune.store import Store
 from codesign.tune.trial import Device, Status, Trial
 from codesign.tune.trial import Task as Stored
 from codesign.tune.work import Task
+
+BARE = "bare "  # in front of the text of a task that was timed without the layouts around it
 
 
 class Journal:
@@ -34,7 +38,7 @@ class Journal:
 
     def stored(self, task: Task) -> Stored:
         """The task as the store has it."""
-        text = f"bare {task.work}" if self.bare else task.work
+        text = f"{BARE}{task.work}" if self.bare else task.work
         return Stored(task.op, text, self.target.spec, task.operations)
 
     def recall(self, task: Task) -> dict[Choice, float]:
@@ -46,6 +50,17 @@ class Journal:
                 choice = (trial.kernel, trial.point)
                 found[choice] = max(seconds, found.get(choice, 0.0))
         return found
+
+    def keep_sight(self, task: Task, choice: Choice, told: str) -> None:
+        """Keep what a fit sees of a candidate."""
+        kernel, point = choice
+        key, version = self.stored(task).key, self.versions[kernel]
+        self.store.add_sight(Sight(key, kernel, version, print_point(point), told))
+
+    def sights(self) -> list[Sight]:
+        """What fits see of every candidate measured with the present code."""
+        found = self.store.sights(self.target.spec, self.device.key)
+        return [sight for sight in found if self.versions.get(sight.kernel) == sight.version]
 
     def keep(self, task: Task, choice: Choice, outcome: Outcome) -> None:
         """Store a trial; it is on disk when this returns. Nothing is stored of a lost one."""

@@ -23,6 +23,7 @@ from codesign.tune.rows import (
     to_task,
     to_trial,
 )
+from codesign.tune.sights import Sight, drop_sights, put_sight, read_sights
 from codesign.tune.trial import STATUSES, Device, Record, Task, Trial
 from codesign.tune.trouble import damaged
 
@@ -81,6 +82,15 @@ class Store:
         """Keep `device`; nothing happens if it is there."""
         with self._connection.writing() as db:
             put_devices(db, [device])
+
+    def add_sight(self, sight: Sight) -> None:
+        """Keep what a fit sees of a point, in place of what it saw before."""
+        with self._connection.writing() as db:
+            put_sight(db, sight)
+
+    def sights(self, target: str, device: str) -> list[Sight]:
+        """What fits see of the points measured for a target on a device (key), with their times."""
+        return read_sights(self._connection, target, device)
 
     def add_all(self, records: Collection[Record]) -> int:
         """Keep trials with their tasks and devices, all or none; how many trials were new."""
@@ -156,6 +166,7 @@ class Store:
         with self._connection.writing() as db:
             doomed = choose(self.entries())
             db.executemany("DELETE FROM trial WHERE id = ?", ((number,) for number in doomed))
+            drop_sights(db)
             return len(doomed)
 
     def compact(self) -> None:
