@@ -12,7 +12,7 @@ from codesign.tune.duel import Duel
 from codesign.tune.outcome import Outcome
 from codesign.tune.search import Choice
 from codesign.tune.store import Store
-from codesign.tune.trial import Device, Status, Trial
+from codesign.tune.trial import Device, Status, Trial, faster_than
 from codesign.tune.trial import Task as Stored
 from codesign.tune.work import Task
 
@@ -55,9 +55,11 @@ class Journal:
         self.store.add_task(stored)
         self._add(stored, choice, outcome.status, outcome.seconds, message=outcome.message)
 
-    def settle(self, task: Task, choice: Choice, duel: Duel) -> None:
-        """Make `choice`, which won `duel`, what compiling uses."""
-        self._add(self.stored(task), choice, "ok", duel.first, ratio=duel.ratio)
+    def settle(self, task: Task, choice: Choice, duel: Duel, over: Choice) -> None:
+        """Keep that `choice` won `duel` over the incumbent `over`: see `winner`."""
+        kernel, point = over
+        beaten = faster_than(kernel, self.versions[kernel], point)
+        self._add(self.stored(task), choice, "ok", duel.first, ratio=duel.ratio, message=beaten)
 
     def _add(
         self,
@@ -95,8 +97,32 @@ class Journal:
 
 
 def winner(trials: Sequence[Trial]) -> Trial | None:
-    """Of the trials of one task the one to use: of those that won their comparison the last."""
-    return next((trial for trial in reversed(trials) if trial.ratio is not None), None)
+    """Of the trials of one task on one device the one to use: the best of those that won a duel.
+
+    A ratio says something beside another only if both go back to the same incumbent; where an
+    incumbent has itself won a duel before, as in a later run, the ratios multiply. What goes back
+    to one incumbent is compared by that product, which no change in the machine's speed between two
+    runs can spoil; what goes back to different ones, or to one that is not known, by the measured
+    time. A point that ever gave wrong numbers does not count.
+    """
+    wrong = {_name(trial) for trial in trials if trial.status == "wrong"}
+    won = [trial for trial in trials if trial.ratio is not None and _name(trial) not in wrong]
+    names = {_name(trial) for trial in won}
+    gone_back: dict[str, tuple[str, float]] = {}  # by winner: its first incumbent, and the product
+    best: dict[str, tuple[float, Trial]] = {}
+    # a merged store may hold a winner before the incumbent that it beat
+    for number, trial in enumerate(sorted(won, key=lambda trial: trial.message in names)):
+        origin, product = gone_back.get(trial.message, (trial.message or str(number), 1.0))
+        product *= trial.ratio or 1.0
+        gone_back[_name(trial)] = origin, product
+        if origin not in best or product < best[origin][0]:
+            best[origin] = product, trial
+    found = [trial for _, trial in best.values()]
+    return min(found, key=lambda trial: trial.seconds or inf, default=None)
+
+
+def _name(trial: Trial) -> str:
+    return faster_than(trial.kernel, trial.version, trial.point)
 
 
 class StoredRecords:

@@ -54,7 +54,7 @@ def test_compiling_uses_what_won_and_only_that(tmp_path: Path) -> None:
     with Store(path) as store:
         journal = Journal(store, TARGET, device())
         store.add_task(journal.stored(task()))
-        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40))
+        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40), task().start)
     target = informed(TARGET, path)
     program = target.place(network(2))
     found = [a for a in program.placement if a.kernel == other[0]]
@@ -76,7 +76,7 @@ def test_what_was_measured_of_something_else_is_not_used(tmp_path: Path, stale: 
         if stale == "version":
             journal.versions = dict.fromkeys(journal.versions, "older")
         store.add_task(journal.stored(task()))
-        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40))
+        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40), task().start)
     work = signature(Group(task().graph, tuple(task().graph.by_name[n] for n in task().nodes)))
     assert informed(TARGET, path).records.best(work) is None
 
