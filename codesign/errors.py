@@ -73,6 +73,10 @@ class StoreError(CodesignError):
     """A tuning database cannot be opened, read or written; what it holds was left as it is."""
 
 
+class EmptyStoreError(StoreError):
+    """A file that is to be read holds no tuning database yet, nor anything else."""
+
+
 class MachineError(UsageError):
     """A machine description is wrong: the message names the key, the unit and what would do."""
 

@@ -95,3 +95,12 @@ def test_records_that_are_damaged_stop_nobody_who_did_not_name_them(
     assert informed(TARGET) is TARGET
     with pytest.raises(UsageError, match="are not there"):
         informed(TARGET, tmp_path / "none.db")
+
+
+def test_a_file_that_never_became_a_database_is_as_good_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    path.touch()
+    assert informed(TARGET, path).records.best("any") is None
+    tune(path, 1)
+    with Store(path, write=False) as store:
+        assert store.counts().trials == 1
