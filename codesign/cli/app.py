@@ -26,7 +26,14 @@ from codesign.cli import (
 )
 from codesign.cli.output import fail, say, settings
 from codesign.cli.streams import close_stdout, open_streams, stdout_fails
-from codesign.errors import CodesignError, CodesignWarning, UsageError, missing_package
+from codesign.errors import (
+    CodesignError,
+    CodesignWarning,
+    ResourceError,
+    UsageError,
+    lacking,
+    missing_package,
+)
 
 app = typer.Typer(
     name="codesign",
@@ -105,8 +112,6 @@ def _outcome(arguments: Sequence[str]) -> int:
         return _unexpected(error) if missing is None else _told(missing, missing.exit_code)
     except KeyboardInterrupt:
         return _interrupted()
-    except MemoryError as error:
-        return _told(CodesignError(f"there is not enough memory: {error}"), 1)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  (the last resort of the program)
@@ -178,7 +183,10 @@ def _told(error: CodesignError, code: int) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """An error that nobody raised on purpose."""
+    """An error that nobody raised on purpose, or one that tells what the machine lacks."""
+    lack = lacking(error)
+    if lack is not None:
+        return _told(ResourceError(f"{lack}: {error}"), lack.exit_code)
     if settings.verbose:
         traceback.print_exc()
     hint = "" if settings.verbose else "; -v shows where"

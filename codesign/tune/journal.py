@@ -38,18 +38,22 @@ class Journal:
         return Stored(task.op, text, self.target.spec, task.operations)
 
     def recall(self, task: Task) -> dict[Choice, float]:
-        """Seconds of every candidate measured with the present code, inf for those that failed."""
+        """Seconds of every candidate measured with the present code, inf for those that failed.
+
+        One whose worker was killed is tried again: the machine may have been short of memory.
+        """
         found: dict[Choice, float] = {}
         for trial in self.store.trials(self.stored(task).key, self.device.key):
-            if self.versions.get(trial.kernel) == trial.version:
+            current = self.versions.get(trial.kernel) == trial.version
+            if current and trial.status != "killed":
                 seconds = inf if trial.seconds is None else trial.seconds
                 choice = (trial.kernel, trial.point)
                 found[choice] = max(seconds, found.get(choice, 0.0))
         return found
 
     def keep(self, task: Task, choice: Choice, outcome: Outcome) -> None:
-        """Store a trial; it is on disk when this returns. Nothing is stored of a lost one."""
-        if outcome.status == "lost":
+        """Store a trial; it is on disk when this returns. Nothing is stored of what is none."""
+        if outcome.status == "lost" or outcome.status == "unable":
             return
         stored = self.stored(task)
         self.store.add_task(stored)

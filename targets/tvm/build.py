@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codesign.analysis.positions import position_bounds
-from codesign.errors import VerificationError
+from codesign.errors import ArtifactError, VerificationError, lacking
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
@@ -31,8 +31,11 @@ class TvmCode:
     architecture: str
 
     def save_object(self, path: Path) -> None:
-        """Write the relocatable object file."""
-        self.module.mod.write_to_file(str(path), "o")
+        """Write the relocatable object file; ResourceError or ArtifactError if that fails."""
+        try:
+            self.module.mod.write_to_file(str(path), "o")
+        except (RuntimeError, OSError) as error:
+            raise lacking(error) or ArtifactError(f"cannot write {path}: {error}") from None
 
     def save(self, folder: Path) -> Library:
         """Write the functions into `folder`, linked if anything here can link them."""

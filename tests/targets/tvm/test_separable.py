@@ -87,7 +87,8 @@ def test_one_channel_that_is_added_again_is_read_as_data(
     program = fused(graph, Cpu(), choice, choice[2])
     for name, got in run(program, Cpu(), net.data).items():
         if codes:
-            np.testing.assert_array_equal(got, *evaluate_integer(program.graph, net.data).values())
+            (want,) = evaluate_integer(program.graph, net.data).values()
+            np.testing.assert_array_equal(got, want)
         else:
             compare(name, got, evaluate(graph, net.data)[y], 1e-5)
 
