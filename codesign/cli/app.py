@@ -24,6 +24,7 @@ from codesign.cli import (
     targets,
     tune,
 )
+from codesign.cli.interrupts import Interrupts, interrupted
 from codesign.cli.output import fail, say, settings
 from codesign.cli.streams import close_stdout, open_streams, stdout_fails
 from codesign.errors import (
@@ -98,7 +99,7 @@ def run(arguments: Sequence[str]) -> int:
 def _outcome(arguments: Sequence[str]) -> int:
     """`run`, but for what fails while results are printed."""
     try:
-        with told_warnings():
+        with told_warnings(), Interrupts():
             _invoke(arguments)
         sys.stdout.flush()
     except (SystemExit, typer.Exit) as done:
@@ -106,7 +107,7 @@ def _outcome(arguments: Sequence[str]) -> int:
     except Misuse as error:
         return _misused(error, arguments)
     except CodesignError as error:
-        return _told(error, error.exit_code)
+        return _interrupted() if interrupted(error) else _told(error, error.exit_code)
     except ModuleNotFoundError as error:
         missing = missing_package(error)
         return _unexpected(error) if missing is None else _told(missing, missing.exit_code)
@@ -115,7 +116,7 @@ def _outcome(arguments: Sequence[str]) -> int:
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  (the last resort of the program)
-        return _unexpected(error)
+        return _interrupted() if interrupted(error) else _unexpected(error)
     return 0
 
 

@@ -61,7 +61,7 @@ class Profiler:
         self.drawn = self.failures = self.recalled = self.measured = 0
 
     def run(self, report: Report) -> None:
-        """Measure until the time is over or Ctrl-C."""
+        """Measure until the time is over or Ctrl-C, which goes on where nothing is known yet."""
         begun = time.monotonic()
         with Pool(self.target.spec, self.target.threads, tracker=self.settings.tracker) as pool:
             try:
@@ -73,6 +73,8 @@ class Profiler:
                     report(text, spent / self.settings.seconds)
                     self._step(pool)
             except KeyboardInterrupt:
+                if not self.points:
+                    raise
                 report("interrupted", 1.0)
 
     def _step(self, pool: Pool) -> None:
