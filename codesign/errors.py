@@ -81,6 +81,10 @@ class EmptyStoreError(StoreError):
     """A file that is to be read holds no tuning database yet, nor anything else."""
 
 
+class DamagedStoreError(StoreError):
+    """A tuning database, or a part of it, is not as it was written."""
+
+
 class MachineError(UsageError):
     """A machine description is wrong: the message names the key, the unit and what would do."""
 

@@ -80,8 +80,10 @@ def prune(store: Store, rule: Rule, dry_run: bool = False) -> Pruned:
     """Drop what `rule` says and shrink the file; only tell what would go if `dry_run`.
 
     The trials are gone even if the file could not be shrunk (that takes free space of its size, and
-    that nobody else writes); `remark` says so.
+    that nobody else writes); `remark` says so. DamagedStoreError, nothing being dropped, where any
+    part of the file is not as it was written.
     """
+    store.verify()
     counted: Counter[str] = Counter()
     total = 0
 
