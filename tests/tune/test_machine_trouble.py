@@ -12,6 +12,7 @@ import pytest
 from codesign.errors import CodesignError, ResourceError, TuningError, foreign_code, lacking
 from codesign.runtime.folder import scratch_folder
 from codesign.runtime.host import device
+from codesign.tune import tuner
 from codesign.tune.duel import duel
 from codesign.tune.journal import Journal
 from codesign.tune.outcome import Outcome, failure
@@ -100,8 +101,11 @@ def tune(path: Path, trials: int) -> list[str]:
         return [one.status for one in store.trials()]
 
 
-def test_a_limit_on_file_sizes_ends_the_run_and_brands_nobody(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
+def test_a_limit_on_file_sizes_ends_the_run_and_brands_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, known = tmp_path / "t.db", sent()  # threads of torch do not survive a fork
+    monkeypatch.setattr(tuner, "parcel", lambda task, seed: known)
 
     def limited() -> str:
         resource.setrlimit(resource.RLIMIT_FSIZE, (80 * 1024, resource.RLIM_INFINITY))
