@@ -71,7 +71,7 @@ class Profiler:
         self.drawn = self.failures = self.recalled = self.measured = 0
 
     def run(self, report: Report) -> None:
-        """Measure until the time is over or Ctrl-C."""
+        """Measure until the time is over or Ctrl-C, which goes on where nothing is known yet."""
         self.begun, self.report = time.monotonic(), report
         with Pool(self.target.spec, self.target.threads, tracker=self.settings.tracker) as pool:
             try:
@@ -81,6 +81,8 @@ class Profiler:
                     self._tell()
                     self._step(pool)
             except KeyboardInterrupt:
+                if not self.points:
+                    raise
                 report("interrupted", 1.0)
 
     def recall(self, thetas: Mapping[str, Array] | None = None) -> None:

@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-from codesign.errors import CodesignWarning, StoreError, UsageError
+from codesign.errors import CodesignWarning, EmptyStoreError, StoreError, UsageError
 from codesign.mapping.target import Target
 from codesign.profile.table import OutdatedProfileError, Profile, load_profile, profile_path
 from codesign.runtime.host import device
@@ -44,11 +44,18 @@ def informed(target: Target, records: str | Path | None = None, key: str | None 
 
 
 def _tuned(path: Path, target: Target, key: str | None) -> StoredRecords | None:
-    """The winners in the database `path`, None if there are none for `target` here."""
+    """The winners in the database `path`, None if there are none for `target` here.
+
+    A file without anything in it is what is left where there was no room to make a database: as
+    good as none, and `codesign tune` makes one of it.
+    """
     if not path.exists():
         return None
-    with Store(path, write=False) as store:
-        return StoredRecords(store, target, device(key)) or None
+    try:
+        with Store(path, write=False) as store:
+            return StoredRecords(store, target, device(key)) or None
+    except EmptyStoreError:
+        return None
 
 
 def _profiled(path: Path, target: Target, key: str | None) -> Profile | None:

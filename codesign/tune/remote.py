@@ -4,7 +4,6 @@ The device runs `python -m tvm.exec.rpc_server --tracker HOST:PORT --key KEY`, o
 nothing of codesign is needed there. Whoever asks the tracker for KEY gets any free device of it.
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +16,11 @@ import numpy as np
 from codesign.errors import TuningError, UsageError
 from codesign.runtime.built import Built
 from codesign.runtime.execute import checked
+from codesign.runtime.folder import scratch_folder
 from codesign.runtime.plan import Slot
 from codesign.tune.work import Arrays, Parcel
 
+ROOM = 16 << 20  # bytes for the library of one candidate, and the object that it is made of
 PATIENCE = 10.0  # seconds to wait for a free device
 SESSION_SECONDS = 20  # after which the device ends a session by itself
 
@@ -115,7 +116,7 @@ class Remote:
             self.session = self.tracker.session()
         self.loaded += 1
         try:
-            with tempfile.TemporaryDirectory(prefix="codesign-tune-") as folder:
+            with scratch_folder(ROOM) as folder:
                 library = made.code.save(Path(folder)).path
                 if library.suffix != ".so":
                     raise TuningError(

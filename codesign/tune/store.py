@@ -149,6 +149,11 @@ class Store:
         rows = self._connection.read("SELECT key, fingerprint FROM device ORDER BY rowid")
         return [to_device(row, self.path) for row in rows]
 
+    def verify(self) -> None:
+        """DamagedStoreError unless the whole file, and every row, is as it was written."""
+        self._connection.check_pages()
+        self.tasks(), self.devices(), self.trials()
+
     def counts(self) -> Counts:
         """How many trials, tasks and devices there are."""
         rows = self._connection.read("SELECT status, count(*) FROM trial GROUP BY status")

@@ -46,7 +46,11 @@ class Line:
 
 
 def summary(store: Store) -> list[Line]:
-    """A line for each task and device that it was measured on, in the order of adding."""
+    """A line for each task and device that it was measured on, in the order of adding.
+
+    DamagedStoreError where any part of the file is not as it was written.
+    """
+    store.verify()
     found: dict[tuple[str, str], list[Entry]] = {}
     for entry in store.entries():
         found.setdefault((entry.task, entry.device), []).append(entry)

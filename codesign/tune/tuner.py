@@ -186,7 +186,7 @@ class Tuner:
             self._tell("duel", **self._row(account), kernel=choice[0], won=found[0].won)
             if found[0].won:
                 self.duels[search.task.work] = found[0]
-                self.journal.settle(search.task, choice, found[0])
+                self.journal.settle(search.task, choice, found[0], start)
                 return
 
     def _parcel(self, task: Task) -> Parcel:
