@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from codesign.cost.operands import Widths
 from codesign.errors import RefusedError
 from codesign.machine.machine import OPERANDS, Operand
-from codesign.targets.spatial.simulate.block import Block, Blocks, arranged
+from codesign.targets.spatial.simulate.block import Block, Blocks, arranged, multiplied
 from codesign.targets.spatial.simulate.events import Events
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.ordered import Adder, Ordered
@@ -123,7 +123,7 @@ class Array:
         )
         self._gate(x, w)
         if self.exact:
-            block.add(sums, (w @ x).astype(np.int64))
+            block.add(sums, multiplied(w, x))
             return
         before = self.ordered.waiting.pop(number, None)
         before = block.read(sums) if before is None else before

@@ -14,12 +14,15 @@ from codesign.machine.machine import OPERANDS, Operand
 from codesign.targets.spatial.simulate.events import Events
 from codesign.targets.spatial.simulate.gather import Gather, gather
 from codesign.targets.spatial.simulate.plan import Plan, Range
-from codesign.targets.spatial.simulate.window import Window
+from codesign.targets.spatial.simulate.window import Window, region
 
 Values = NDArray[Any]
 Sums = NDArray[np.int64]
 Parts = Mapping[str, Range]
 LARGE = 1 << 22  # numbers in an array that is worked on at a time
+ALONE = 1 << 18  # multiplications that libraries do on one thread
+TOGETHER = 1 << 24  # multiplications from which on several threads are worth waiting for
+ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -57,24 +60,21 @@ class Block:
     def read(self, sums: Sums) -> Sums:
         """The block's part of a tile's sums, as [both, right, left]."""
         back = np.argsort(self.order)
-        found = sums[np.ix_(*self.places)].reshape([self.shape[n] for n in self.order])
-        return found.transpose(back).reshape(self.groups)
+        found = sums[self.where].reshape([self.shape[n] for n in self.order])
+        return np.array(found.transpose(back).reshape(self.groups))
 
     def write(self, sums: Sums, found: Sums) -> None:
         """Put `found` [both, right, left] into a tile's sums."""
-        sums[np.ix_(*self.places)] = self._laid(found)
+        sums[self.where] = self._laid(found)
 
     def add(self, sums: Sums, found: Sums) -> None:
         """Add `found` [both, right, left] to a tile's sums."""
-        if self.straight and found.size == sums.size:
-            np.add(sums, self._laid(found), out=sums)
-        else:
-            sums[np.ix_(*self.places)] += self._laid(found)
+        sums[self.where] += self._laid(found)
 
     @cached_property
-    def straight(self) -> bool:
-        """Whether places are in order, from the first on."""
-        return all(np.array_equal(one, np.arange(len(one))) for one in self.places)
+    def where(self) -> tuple[Any, ...]:
+        """The block's outputs in the tile's sums."""
+        return region(self.places)
 
     def _laid(self, found: Sums) -> Sums:
         laid = found.reshape(self.shape).transpose(self.order)
@@ -193,3 +193,21 @@ def arranged(
     if shape != full:
         found = np.broadcast_to(found, full)
     return found.reshape([prod(parts[x][1] - parts[x][0] for x in group) for group in groups])
+
+
+def multiplied(left: Values, right: Values) -> Sums:
+    """left [g, m, c] times right [g, c, n], exact integers -> [g, m, n].
+
+    In pieces that one thread computes: threads would wait for each other longer than these take.
+    """
+    (groups, m, c), n = left.shape, right.shape[2]
+    if m * c * n <= ALONE or m * c * n > TOGETHER:
+        return (left @ right).astype(np.int64)
+    found = np.empty((groups, m, n), np.int64)
+    rows = min(m, ROWS)
+    columns = max(8, ALONE // (rows * c))
+    for top in range(0, m, rows):
+        for start in range(0, n, columns):
+            part = np.s_[:, top : top + rows, start : start + columns]
+            found[part] = left[:, top : top + rows] @ right[:, :, start : start + columns]
+    return found

@@ -14,7 +14,7 @@ from codesign.machine.machine import Operand
 from codesign.targets.spatial.simulate.events import Events, Tally
 from codesign.targets.spatial.simulate.packing import Packed, Packing
 from codesign.targets.spatial.simulate.plan import Pair, Plan, Ranges
-from codesign.targets.spatial.simulate.window import Grid, Window, shape_of
+from codesign.targets.spatial.simulate.window import Grid, Window, region, shape_of
 
 Codes = NDArray[Any]
 
@@ -32,7 +32,7 @@ class Tile:
         for pick, mine, one in zip(picks, self.indices, wanted, strict=True):
             if len(one) and (pick[-1] >= len(mine) or not np.array_equal(mine[pick], one)):
                 raise RefusedError("the simulator asked a memory for what its tile does not hold")
-        return np.asarray(self.codes[np.ix_(*picks)])
+        return np.array(self.codes[region(picks)])
 
 
 @dataclass

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from codesign.errors import RefusedError
 from codesign.targets.spatial.simulate.events import Events, Tally
 from codesign.targets.spatial.simulate.plan import Pair, Plan, Ranges
-from codesign.targets.spatial.simulate.window import Grid, shape_of
+from codesign.targets.spatial.simulate.window import Grid, region, shape_of
 
 Sums = NDArray[np.int64]
 
@@ -67,22 +67,24 @@ class Outputs:
         held = self.held[self.holders[-1]]
         if self.holders[-1] == self.plan.shared:
             return held.sums
-        return np.asarray(held.sums[np.ix_(*self._places(held, indices))])
+        return np.array(held.sums[region(self._places(held, indices))])
 
     def put(self, indices: tuple[Grid, ...], sums: Sums) -> None:
         """Write sums back where `tile` had them from."""
         held = self.held[self.holders[-1]]
         if sums is not held.sums:
-            held.sums[np.ix_(*self._places(held, indices))] = sums
+            held.sums[region(self._places(held, indices))] = sums
 
     def begin(self, pair: Pair, indices: tuple[Grid, ...], places: int) -> int:
         """How many sums begin over `places` instances of the outer level, and note that."""
         if self._begins(pair):
             return 0
-        where = np.ix_(*indices)
+        where = region(indices)
         begun = self.begun[pair][where]
-        self.begun[pair][where] = np.maximum(begun, places)
-        return int(np.maximum(places - begun, 0).sum())
+        missing = np.maximum(places - begun, 0)
+        begun += missing
+        self.begun[pair][where] = begun
+        return int(missing.sum())
 
     def indices(self, ranges: Ranges) -> tuple[Grid, ...]:
         """The outputs of a tile along each axis."""
@@ -109,13 +111,13 @@ class Outputs:
         if level not in self.held:
             return
         mine, above = self.held[level], self.held[outer]
-        above.sums[np.ix_(*self._places(above, mine.indices))] = mine.sums
+        above.sums[region(self._places(above, mine.indices))] = mine.sums
         size = mine.sums.size
         self.tally.add(Pair("output", outer, level), (0, 0, size, size))
 
     def _fetch(self, outer: int, level: int, indices: tuple[Grid, ...]) -> None:
         pair, above = Pair("output", outer, level), self.held[outer]
-        sums = above.sums[np.ix_(*self._places(above, indices))]
+        sums = above.sums[region(self._places(above, indices))]
         back = prod(len(one) for one in indices) - self.begin(pair, indices, 1)
         self.tally.add(pair, (back, back, 0, 0))
-        self.held[level] = Held(indices, np.asarray(sums))
+        self.held[level] = Held(indices, np.array(sums))

@@ -6,6 +6,7 @@ All numbers are relative to the tile's first iteration, so tiles of one shape sh
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,13 @@ class Window:
         """Values by iteration of one loop along its dimension of the grid."""
         shape = [-1 if i == number else 1 for i in range(len(self.shape.extents))]
         return values.reshape(shape)
+
+
+def region(picks: Sequence[Grid]) -> tuple[Any, ...]:
+    """What to index an array with for the numbers `picks` of each axis, slices if they will do."""
+    if all(len(p) and bool((np.diff(p) == 1).all()) for p in picks):
+        return tuple(slice(int(p[0]), int(p[-1]) + 1) for p in picks)
+    return np.ix_(*picks)
 
 
 def instance(plan: Plan, loop: str, level: int, iterations: Grid) -> Grid:

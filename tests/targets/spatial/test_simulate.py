@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +11,6 @@ from codesign.cost.evaluate import busy
 from codesign.cost.operands import Widths
 from codesign.cost.schedule import levels_of
 from codesign.cost.traffic import moves
-from codesign.ir.ops.convolution import Conv
 from codesign.targets.spatial.simulate.events import Moved
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
