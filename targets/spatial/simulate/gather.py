@@ -61,7 +61,6 @@ class Gather:
     tables: tuple[Table, ...]
     loops: tuple[str, ...]
     extents: tuple[int, ...]
-    largest: Mapping[int, int]
 
     def read(self, buffer: Values) -> Values:
         """What the elements read, [iterations by loop]."""
@@ -74,32 +73,30 @@ def gather(windows: Sequence[Window], levels: Sequence[int], parts: Parts) -> Ga
     """Through instances of `levels`, for the iterations `parts` of a tile."""
     steps: list[list[Grid]] = [[] for _ in range(len(levels) + 1)]
     sizes: list[list[int]] = [[] for _ in range(len(levels) + 1)]
-    largest = dict.fromkeys(levels, 1)
     for window in windows:
         cut = tuple(slice(*parts[x]) for x in window.loops)
         place, size = window.position[cut].reshape(-1), len(window.held) + (not window.whole)
         for number, level in enumerate(levels):
-            picks, inner, most = _filled(window, level, cut)
+            picks, inner = _filled(window, level, cut)
             steps[number].append(place[picks])
             sizes[number].append(size)
-            place, size, largest[level] = inner, len(picks), largest[level] * most
+            place, size = inner, len(picks)
         steps[-1].append(place)
         sizes[-1].append(size)
     tables = tuple(Table(tuple(p), tuple(n)) for p, n in zip(steps, sizes, strict=True))
     loops = tuple(x for window in windows for x in window.loops)
-    return Gather(tables, loops, tuple(parts[x][1] - parts[x][0] for x in loops), largest)
+    return Gather(tables, loops, tuple(parts[x][1] - parts[x][0] for x in loops))
 
 
-def _filled(window: Window, level: int, cut: tuple[slice, ...]) -> tuple[Grid, Grid, int]:
-    """(a point for each element of the instances' tiles, where each point's is, the largest tile).
+def _filled(window: Window, level: int, cut: tuple[slice, ...]) -> tuple[Grid, Grid]:
+    """(a point for each element of the instances' tiles, the element that each point reads).
 
-    The last is that of points outside the tensor, if there are any.
+    The last element is what points outside the tensor read, if there are any.
     """
     span = int(window.index.max(initial=0)) + 1
     where = window.instance(level)[cut].reshape(-1)
     outside = ~window.inside[cut].reshape(-1)
     key = where * span + window.index[cut].reshape(-1)
     key[outside] = (int(where.max(initial=0)) + 1) * span
-    found, first, inner = np.unique(key, return_index=True, return_inverse=True)
-    counts = np.bincount(found[found < (int(where.max(initial=0)) + 1) * span] // span)
-    return first, inner.reshape(-1), int(counts.max(initial=0))
+    _, first, inner = np.unique(key, return_index=True, return_inverse=True)
+    return first, inner.reshape(-1)

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.cost.candidates import Candidates
 from codesign.cost.operands import Widths
 from codesign.cost.problem import Problem
 from codesign.cost.schedule import Schedule
+from codesign.errors import RefusedError
 from codesign.machine.machine import OPERANDS, Machine, Operand
 from codesign.targets.spatial.simulate.array import Array
 from codesign.targets.spatial.simulate.events import Events, Moved, Tally
@@ -63,6 +65,11 @@ def simulate(
         operands, problem = operands.padded(problem), problem.padded()
     plan = Plan(problem, machine, schedule)
     plan.check()
+    if not Candidates.of(problem, machine, schedule).fits({o: widths.of(o) for o in OPERANDS})[0]:
+        raise RefusedError(
+            f"a tile of this schedule does not fit its memory of machine {machine.name}; "
+            "search a mapping for operands of these widths"
+        )
     checked(operands, problem, widths)
     return _Simulation(plan, widths, operands).run()
 
