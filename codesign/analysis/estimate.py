@@ -15,7 +15,8 @@ class LayerCost:
     bytes moved by memory level. `alternatives` are other kernels' latencies in ms. `origin` says
     where the latency comes from: the kernel's `model`, the model corrected by the device's
     `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. `error` is its
-    relative standard error, None where it is not known.
+    relative standard error, None where it is not known. `energy_parts_uj` is the energy by memory,
+    of multiplications (`mac`) and of what is drawn all the time (`idle`), where it is known.
     """
 
     name: str
@@ -31,6 +32,7 @@ class LayerCost:
     alternatives: Mapping[str, float] = field(default_factory=dict)
     origin: str = "model"
     error: float | None = None
+    energy_parts_uj: Mapping[str, float] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""

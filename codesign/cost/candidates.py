@@ -138,9 +138,16 @@ class Candidates:
         return prod((self._axis(axis, extents, axis_largest) for axis in axes), start=self.ones)
 
     def volume(self, operand: Operand, extents: Extents) -> Numbers:
-        """Elements of all tiles of `operand` together, each counted as often as tiles hold it."""
+        """Elements of all tiles of `operand` together, each counted as often as tiles hold it.
+
+        Tiles at edges count in full where the machine does not cut them.
+        """
         axes = self.problem.axes(operand)
-        return prod((self._axis(axis, extents, axis_volume) for axis in axes), start=self.ones)
+        if not self.machine.whole_tiles:
+            return prod((self._axis(axis, extents, axis_volume) for axis in axes), start=self.ones)
+        loops = {loop for axis in axes for loop, _ in axis.terms}
+        counts = (tiles(self.problem.bound(loop), extents[loop]) for loop in loops)
+        return self.largest(operand, extents) * prod(counts, start=self.ones)
 
     def _axis(self, axis: Follow, extents: Extents, measure: Measure) -> Numbers:
         loops = [loop for loop, _ in axis.terms]

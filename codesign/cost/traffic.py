@@ -62,8 +62,12 @@ def _moves(
         return Moves(operand, source, sink, total, each, none, none)
     alone = [a.name for a in candidates.machine.axes if not a.sums and a.name in along]
     sent = fetched(candidates, operand, level, tuple(dict.fromkeys((*over, *alone))))
-    first = _begun(candidates, above)
+    first = none if _begins(candidates, source) else _begun(candidates, above)
     return Moves(operand, source, sink, sent - first, total - first, sent, each)
+
+
+def _begins(candidates: Candidates, memory: str) -> bool:
+    return any(m.begins for m in candidates.machine.memories if m.name == memory)
 
 
 def _begun(candidates: Candidates, level: int) -> Numbers:

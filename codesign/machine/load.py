@@ -32,13 +32,17 @@ Keys = Mapping[str, Reader]
 
 def load_machine(path: Path | str) -> Machine:
     """The machine that the TOML file at `path` describes; MachineError if it does not."""
+    return parse_machine(read_machine(path), str(path))
+
+
+def read_machine(path: Path | str) -> str:
+    """The text of the machine file at `path`; MachineError if it cannot be read."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise MachineError(f"machine file {path} cannot be read: {why}") from None
-    return parse_machine(text, str(path))
 
 
 def parse_machine(text: str, where: str = "machine") -> Machine:
@@ -212,6 +216,7 @@ MEMORY: Keys = {
     "multicast": _flag,
     "overlap": _overlap,
     "packed": _packed,
+    "begins": _flag,
     "sliding": _flag,
     "reload": _flag,
     "loops": _loops,
@@ -224,6 +229,7 @@ AXIS: Keys = {
     "unroll": _texts,
     "sums": _flag,
     "fused": _flag,
+    "whole": _flag,
 }
 DATAPATH: Keys = {
     "kind": partial(_word, ("parallel", "serial", "fused")),
@@ -249,6 +255,8 @@ MAPPING: Keys = {
     "order": _texts,
     "divide": _loops,
     "powers": _loops,
+    "square": _flag,
+    "unfold": partial(_word, ("none", "first", "all")),
     "compress": _number,
     "batch": _text,
     "hidden": _texts,

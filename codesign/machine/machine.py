@@ -31,6 +31,7 @@ class Memory:
     data. Transfers of the operands in `overlap` are hidden behind computing. `packed` names
     operands that are kept compressed, and by what (`rlc`, `csc`).
 
+    With `begins` sums begin at what this memory holds, such as a bias, and not at zero.
     With `sliding` the part of a window that the next one shares stays; with `reload` nothing does
     from one tile of the level above to the next. `loops` are those that may
     go over tiles inside one of this memory's (none: all), in an order that leaves the operand
@@ -51,6 +52,7 @@ class Memory:
     multicast: bool = True
     overlap: tuple[Operand, ...] = OPERANDS
     packed: Mapping[str, str] = field(default_factory=dict)
+    begins: bool = False
     sliding: bool = False
     reload: bool = False
     loops: tuple[str, ...] = ()
@@ -69,7 +71,8 @@ class Axis:
 
     An entry of `unroll` is a loop or several that are flattened into one ("c*r*s"). `sums` says
     that partial sums are added along the axis; without it each element's own goes up. Where
-    operands are narrow, a `fused` axis has more elements (see `Datapath.parts`).
+    operands are narrow, a `fused` axis has more elements (see `Datapath.parts`). With `whole` as
+    many iterations of a loop are spread over it as there are, up to its size.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Axis:
     unroll: tuple[str, ...]
     sums: bool = False
     fused: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,11 @@ class Timing:
 class Policy:
     """Which mappings a machine's own controller and compiler take, and which of them it prefers.
 
-    Tiles of the loops in `divide` divide what they cut; those in `powers` are powers of two.
+    Tiles of the loops in `divide` divide what they cut; those of loops in `powers` take 1, 2, 4,
+    ... of what is inside them. With `square` tiles of maps are as wide as high. Windows are laid
+    out beforehand (`unfold`), so that a convolution is a product of matrices, for a network's
+    `first` layer, `all` or `none`.
+
     `order` are the aims, the first first: `latency`, `energy`, `edp`, `elements` (as many as can be
     in use), or a memory's name (the fewest bits it exchanges). Feature maps count as if they were
     compressed by `compress` there, which the choice does not know yet. Several images share a tile
@@ -160,6 +168,8 @@ class Policy:
     order: tuple[str, ...] = ("latency", "energy")
     divide: tuple[str, ...] = ()
     powers: tuple[str, ...] = ()
+    square: bool = False
+    unfold: Literal["none", "first", "all"] = "none"
     compress: float = 1.0
     batch: str = ""
     hidden: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ class Space:
     @cached_property
     def cuts(self) -> Mapping[str, Cuts]:
         """All cuts by loop that fit beside the loops which can be cut in one way only."""
-        cutter = Cutter(self.machine, self.levels, self.thin)
+        cutter = Cutter(self.machine, self.levels, self.room, self.thin)
         found = {loop: cutter.cuts(loop, bound) for loop, bound in self.problem.bounds}
         fixed = Rows(self.problem, self.machine)
         for cuts in found.values():
@@ -105,7 +105,7 @@ class Space:
         for loop in sorted(kinds, key=lambda x: len(self.cuts[x].factors)):
             start, stop = kinds[loop]
             found = self.fit(matching(found, self.cuts[loop], start, stop))
-        return self._batched(found)
+        return self._square(self._batched(found))
 
     def _batched(self, rows: Rows) -> Rows:
         """The rows in which several images share a tile only where the policy says so."""
@@ -115,6 +115,13 @@ class Space:
         number = [axis.name for axis in self.machine.axes].index(batch)
         whole = rows.factors["y"][:, number] >= self.problem.bound("y")
         return rows.take(np.flatnonzero(whole | (rows.held["n"][:, 0] == 1)))
+
+    def _square(self, rows: Rows) -> Rows:
+        """The rows whose first tiles are as wide as high, if the policy wants that."""
+        if not self.machine.mapping.square or not {"y", "x"} <= set(rows.held):
+            return rows
+        high, wide = (rows.held[loop][:, 0] for loop in ("y", "x"))
+        return rows.take(np.flatnonzero(high == wide))
 
 
 def _parts(cuts: Cuts) -> Parts:

@@ -14,7 +14,7 @@ import numpy as np
 
 from codesign.cost.candidates import Numbers
 from codesign.cost.schedule import Level
-from codesign.machine.machine import Machine
+from codesign.machine.machine import Axis, Machine
 
 
 @lru_cache(maxsize=4096)
@@ -42,10 +42,14 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Cutter:
-    """Finds the cuts of loops for a machine with `levels`; `thin` keeps few extents a memory."""
+    """Finds the cuts of loops for a machine with `levels` and `room` for elements along its axes.
+
+    `thin` keeps few extents a memory.
+    """
 
     machine: Machine
     levels: tuple[Level, ...]
+    room: Mapping[str, int]
     thin: bool = False
 
     def cuts(self, loop: str, bound: int) -> Cuts:
@@ -72,25 +76,23 @@ class Cutter:
                 yield chosen
                 return
             axis = self.machine.axes[number]
-            yield from along(number + 1, left, (*chosen, 1))
-            if role in axis.unroll:
-                for factor in self._factors(left, axis.size):
-                    if 1 < factor <= axis.size * self.room and self._even(loop, bound, factor):
-                        yield from along(number + 1, -(-left // factor), (*chosen, factor))
+            for factor in self._factors(left, axis) if role in axis.unroll else (1,):
+                if factor == 1 or self._even(loop, bound, factor):
+                    yield from along(number + 1, -(-left // factor), (*chosen, factor))
 
         return along(0, bound, ())
 
-    def _factors(self, left: int, size: int) -> Sequence[int]:
-        """Factors worth trying: those that leave fewer tiles, or all if elements in use count."""
-        if "elements" in self.machine.mapping.order:
-            return range(1, min(left, size * self.room) + 1)
-        return sizes(left)
+    def _factors(self, left: int, axis: Axis) -> Sequence[int]:
+        """Over how many elements of `axis` a loop may be spread of which `left` tiles are left.
 
-    @property
-    def room(self) -> int:
-        """The most elements that a fused multiplier makes of one, which limits what is tried."""
-        path = self.machine.datapath
-        return int(path.parts(path.brick, path.brick)) if path.kind == "fused" else 1
+        Those that leave fewer tiles than any smaller number; all if elements in use count.
+        """
+        most = min(left, self.room[axis.name])
+        if axis.whole:
+            return (most,)
+        if "elements" in self.machine.mapping.order:
+            return range(1, most + 1)
+        return [factor for factor in sizes(left) if factor <= most]
 
     def _chains(self, loop: str, bound: int, factors: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         """Own extents by level, the outermost first."""
@@ -114,14 +116,20 @@ class Cutter:
     def _trips(self, number: int, loop: str, bound: int, together: int) -> Iterator[int]:
         """How many tiles of the level below one of this level takes of `loop`."""
         left = -(-bound // together)
-        for trips in _thinned(sizes(left)) if self.thin else sizes(left):
+        for trips in self._counts(loop, left):
             if trips > 1 and not self._may(number, loop):
                 return
             extent = together * trips
-            if not self._even(loop, bound, extent):
+            if not self._even(loop, bound, extent) or not self._power(loop, bound, together, trips):
                 continue
             if all(_least(extent, bound, m.most.get(loop[0])) for m in self.levels[number]):
                 yield trips
+
+    def _counts(self, loop: str, left: int) -> Sequence[int]:
+        """How many of `left` tiles a larger one may take."""
+        if loop[0] in self.machine.mapping.powers:
+            return [1 << k for k in range((left - 1).bit_length() + 1)]
+        return _thinned(sizes(left)) if self.thin else sizes(left)
 
     def _may(self, number: int, loop: str) -> bool:
         """Whether `loop` may go over tiles inside one of a level's."""
@@ -131,9 +139,16 @@ class Cutter:
     def _even(self, loop: str, bound: int, extent: int) -> bool:
         """Whether the machine's controller can cut `loop` into tiles of `extent`."""
         policy = self.machine.mapping
-        if loop[0] in policy.divide and bound % extent:
-            return False
-        return loop[0] not in policy.powers or extent >= bound or extent & (extent - 1) == 0
+        return loop[0] not in policy.divide or bound % extent == 0
+
+    def _power(self, loop: str, bound: int, together: int, trips: int) -> bool:
+        """Whether `trips` is a power of two, if it must be.
+
+        A loop that no axis unrolls then has no tile larger than itself.
+        """
+        if loop[0] not in self.machine.mapping.powers or bound == 1:
+            return True
+        return trips & (trips - 1) == 0 and (together > 1 or trips <= bound)
 
 
 def _least(extent: int, bound: int, most: int | None) -> bool:
