@@ -19,8 +19,7 @@ from codesign.mapping.mapper import Found, search
 from codesign.mapping.refusal import Refusal
 from codesign.targets.spatial.layer import Layer, layer_of
 from codesign.targets.spatial.point import from_point, to_point
-
-MULTIPLY = frozenset({"conv", "conv-transpose", "linear", "matmul", "einsum"})
+from codesign.targets.spatial.target import MULTIPLY
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,9 +13,10 @@ from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.types import TensorType
 from codesign.machine.load import parse_machine, read_machine
 from codesign.machine.machine import Machine
-from codesign.mapping.kernel import Kernel
+from codesign.mapping.kernel import Kernel, Widths
 from codesign.mapping.target import Target
 
+MULTIPLY = frozenset({"conv", "conv-transpose", "linear", "matmul", "einsum"})
 MACHINES = Path(__file__).parent / "machines"
 
 
@@ -64,6 +66,10 @@ class Spatial(Target):
 
     def tile(self, kind: TensorType) -> Tiled | None:
         return None
+
+    def widths(self, kind: str) -> tuple[Widths, ...]:
+        path = self.machine.datapath
+        return tuple(sorted(product(path.weight, path.input))) if kind in MULTIPLY else ()
 
 
 @dataclass(frozen=True)
