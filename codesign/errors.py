@@ -97,8 +97,13 @@ def missing_package(error: ImportError) -> MissingPackageError | None:
         return None
     return MissingPackageError(
         f"this needs the package {package}, which is not installed; "
-        f"pip install 'codesign[{EXTRAS[package]}]'"
+        f"{how_to_install(EXTRAS[package])}"
     )
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs what an extra of codesign needs, and keeps the installation."""
+    return f'pip install -c constraints.txt -e ".[{extra}]" in the checkout of codesign'
 
 
 @contextmanager

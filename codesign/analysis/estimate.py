@@ -14,8 +14,10 @@ class LayerCost:
     of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
     bytes moved by memory level. `alternatives` are other kernels' latencies in ms. `origin` says
     where the latency comes from: the kernel's `model`, the model corrected by the device's
-    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. `error` is its
-    relative standard error, None where it is not known.
+    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. What was tuned
+    keeps in `model_ms` the latency by the model, to be compared with those of `alternatives`, which
+    are always by the model. `error` is the relative standard error of `latency_ms`, None where it
+    is not known.
     """
 
     name: str
@@ -31,6 +33,12 @@ class LayerCost:
     alternatives: Mapping[str, float] = field(default_factory=dict)
     origin: str = "model"
     error: float | None = None
+    model_ms: float | None = None
+
+    @property
+    def modelled_ms(self) -> float:
+        """The latency by the model, whatever was measured."""
+        return self.latency_ms if self.model_ms is None else self.model_ms
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -56,6 +64,11 @@ class Estimate:
         """
         known = [x.latency_ms * x.error for x in self.layers if x.error is not None]
         return sum(known) if known else None
+
+    @property
+    def tuned(self) -> int:
+        """How many layers have the latency and the schedule of a tuning record."""
+        return sum(layer.origin == "tuned" for layer in self.layers)
 
     @property
     def energy_uj(self) -> float | None:

@@ -33,12 +33,12 @@ def profile_verb(
     from codesign.cli.request import make_target, parse_tracker
     from codesign.profiling.run import Settings, make_profile
     from codesign.rewrite.recipe import Recipe
-    from codesign.tune.paths import default_path
+    from codesign.tune.paths import database
 
     goal = make_target(target, Recipe(), threads)
     tracker = parse_tracker(rpc_tracker, rpc_key)
     limits = Settings(minutes * 60, seed=seed or 0, tracker=tracker)
-    records = tuning_records or default_path()
+    records = database(tuning_records)
     with progress("profile") as report:
         found, run, path = make_profile(goal, records, limits, report)
     if settings.json:

@@ -16,7 +16,7 @@ class Row:
     in ms, `energy_uj` in microjoule, `accuracy` a share of 1, `snr_db` the outputs' ratio to the
     difference from the first program's. Both are of the first `samples` of `samples_of` in the
     data called `scored_on` (validation, calibration). `seconds` is what the pass took, questions
-    left aside.
+    left aside. Of `layers` estimated `tuned` have the time that a tuning record gives.
     """
 
     step: str
@@ -36,6 +36,8 @@ class Row:
     samples: int = 0
     samples_of: int = 0
     scored_on: str = ""
+    tuned: int = 0
+    layers: int = 0
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""
