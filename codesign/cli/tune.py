@@ -110,16 +110,13 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     if "duel" in sources:
         found.append("from duel: before and settled are of the same runs, in turns")
     if sources & {"trial", "earlier"}:
-        found.append(
-            "from trial: what is settled was the fastest, measured once in this run; "
-            "earlier: in an earlier run"
-        )
-    if told["won"] == 0:
+        found.append("from trial: measured once in this run, no duel; earlier: in an earlier run")
+    if known and not told["won"] and not told["unsettled"]:
         found.append(nothing_won(told))
     if told["unsettled"]:
         found.append(
-            f"{told['unsettled']} tasks have a faster trial that there was no time to compare with "
-            f"what is settled; {AGAIN}"
+            f"{told['unsettled']} tasks have a faster trial that was not compared with what is "
+            f"settled yet; {AGAIN}"
         )
     return found
 

@@ -38,7 +38,7 @@ class Board:
         """Take an event in."""
         self.spent, self.seconds = event["spent"], event["seconds"]
         for row in event.get("tasks", [event] if "work" in event else []):
-            self.rows[row["work"]] = row
+            self.rows[row["work"]] = {**self.rows.get(row["work"], {}), **row}
         what = event["event"]
         self.interrupted |= what == "interrupted"
         if what != "trial" or self.state == STARTING:

@@ -28,7 +28,7 @@ from codesign.tune.work import Parcel, Task, parcel
 Event = Mapping[str, Any]
 Listen = Callable[[Event], None]
 RETRAIN = 16  # trials between two trainings of the learned model
-INTERRUPTED_SECONDS = 60.0  # that settling takes at most after Ctrl-C
+INTERRUPTED_SECONDS = 30.0  # that settling takes at most after Ctrl-C
 
 
 @dataclass(frozen=True)
