@@ -143,11 +143,13 @@ def test_events_are_json_lines_and_nothing_else(
     duel = next(event for event in events if event["event"] == "duel")
     assert (duel["ms"], duel["against_ms"], duel["rounds"]) == pytest.approx((0.5, 1.0, 40))
     assert duel["won"] and duel["kernel"] == "contract" and duel["shape"]
-    board = Board(Settings())
+    board, unsure = Board(Settings()), set()
     for event in events[told.index("start") :]:
         board.hear(event)
         assert board.table().row_count == len(done.json["tasks"])
-        assert ("not confirmed" in board.line()) == (board.state == "searching")
+        if "not confirmed" in board.line():
+            unsure.add(board.state)
+    assert unsure == {"searching"}
     assert done.json["won"] > 0 and done.json["interrupted"] is False
     assert done.json["tasks"][0]["measured_in"] == "duel"
     wrong = cli("tune", "nothing.onnx", "--json")
