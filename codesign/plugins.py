@@ -44,6 +44,11 @@ def find(what: str, name: str) -> type[Any]:
 
 
 def make(what: str, text: str, options: Mapping[str, spec.Option] | None = None) -> Any:
-    """The pass or target that the spec `text` (and `options` beside it) describes."""
+    """The pass or target that the spec `text` (and `options` beside it) describes.
+
+    The path of a machine's TOML file is short for target `machine{file=...}`.
+    """
     name, inline = spec.parse(text)
+    if what == "target" and text.strip().endswith(".toml"):
+        name, inline = "machine", {"file": text.strip()}
     return spec.build(find(what, name), what, name, {**inline, **(options or {})})

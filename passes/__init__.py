@@ -4,6 +4,7 @@ if __name__ != "codesign.passes":
     raise ImportError("import this package as codesign.passes, not as passes")
 
 TABLE = {
+    "assign-bits": "quantize.assign_bits:AssignBits",
     "canonicalize": "simplify.canonicalize:Canonicalize",
     "common-subexpressions": "simplify.common_subexpressions:CommonSubexpressions",
     "dead-code": "simplify.dead_code:DeadCode",

@@ -5,4 +5,9 @@ if __name__ != "codesign.targets":
 
 TABLE = {
     "cpu": "tvm.target:Cpu",
+    "bitfusion": "spatial.target:BitFusion",
+    "eyeriss": "spatial.target:Eyeriss",
+    "machine": "spatial.target:MachineFile",
+    "systolic": "spatial.systolic:Systolic",
+    "tpu_v1": "spatial.target:TpuV1",
 }

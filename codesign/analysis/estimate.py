@@ -17,7 +17,8 @@ class LayerCost:
     `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. What was tuned
     keeps in `model_ms` the latency by the model, to be compared with those of `alternatives`, which
     are always by the model. `error` is the relative standard error of `latency_ms`, None where it
-    is not known.
+    is not known. `energy_parts_uj` is the energy by memory, of multiplications (`mac`) and of what
+    is drawn all the time (`idle`), where it is known.
     """
 
     name: str
@@ -33,6 +34,7 @@ class LayerCost:
     alternatives: Mapping[str, float] = field(default_factory=dict)
     origin: str = "model"
     error: float | None = None
+    energy_parts_uj: Mapping[str, float] = field(default_factory=dict)
     model_ms: float | None = None
 
     @property

@@ -20,6 +20,7 @@ from codesign.cli import (
     passes,
     profile,
     run_,
+    sensitivity,
     show,
     targets,
     tune,
@@ -58,6 +59,7 @@ def _common(
 app.command("compile")(compile_.compile_verb)
 app.command("check")(check.check_verb)
 app.command("estimate")(estimate.estimate_verb)
+app.command("sensitivity")(sensitivity.sensitivity_verb)
 app.command("run")(run_.run_verb)
 app.command("bench")(bench.bench_verb)
 app.command("show")(show.show_verb)

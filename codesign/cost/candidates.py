@@ -103,6 +103,14 @@ class Candidates:
         ]
 
     @cached_property
+    def spread(self) -> list[Extents]:
+        """`together` without regard to the bounds: what elements at the edges have room for."""
+        return [
+            {loop: own[loop] * self.factor(loop, self.along(level)) for loop in self.loops}
+            for level, own in enumerate(self.own)
+        ]
+
+    @cached_property
     def visits(self) -> list[Extents]:
         """How many tiles each loop has over the whole layer, by level."""
         return [
@@ -130,19 +138,28 @@ class Candidates:
         return prod((self._axis(axis, extents, axis_largest) for axis in axes), start=self.ones)
 
     def volume(self, operand: Operand, extents: Extents) -> Numbers:
-        """Elements of all tiles of `operand` together, each counted as often as tiles hold it."""
+        """Elements of all tiles of `operand` together, each counted as often as tiles hold it.
+
+        Tiles at edges count in full where the machine does not cut them.
+        """
         axes = self.problem.axes(operand)
-        return prod((self._axis(axis, extents, axis_volume) for axis in axes), start=self.ones)
+        if not self.machine.whole_tiles:
+            return prod((self._axis(axis, extents, axis_volume) for axis in axes), start=self.ones)
+        loops = {loop for axis in axes for loop, _ in axis.terms}
+        counts = (tiles(self.problem.bound(loop), extents[loop]) for loop in loops)
+        return self.largest(operand, extents) * prod(counts, start=self.ones)
 
     def _axis(self, axis: Follow, extents: Extents, measure: Measure) -> Numbers:
         loops = [loop for loop, _ in axis.terms]
         if not loops:
             return self.ones * measure(self.problem, axis, {})
-        table = np.stack([extents[loop] for loop in loops])
-        kinds, where = np.unique(table, axis=1, return_inverse=True)
+        number = self.ones - 1
+        for loop in loops:
+            number = number * (self.problem.bound(loop) + 1) + extents[loop]
+        _, first, where = np.unique(number, return_index=True, return_inverse=True)
         sizes = [
-            measure(self.problem, axis, dict(zip(loops, map(int, kind), strict=True)))
-            for kind in kinds.T
+            measure(self.problem, axis, {loop: int(extents[loop][one]) for loop in loops})
+            for one in first
         ]
         return np.array(sizes, np.int64)[where.reshape(-1)]
 
@@ -154,7 +171,7 @@ class Candidates:
         still = [loop for loop in self.loops if not self.problem.moves(operand, loop)]
         found = {loop: self.together[level][loop] for loop in still}
         kept = np.full(self.count, level < len(self.levels))
-        for outer in reversed(range(level)):
+        for outer in self.above(operand, level):
             for loop in reversed(self.order(outer)):
                 goes_on = self.visits[outer + 1][loop] > self.visits[outer][loop]
                 if loop in found:
@@ -162,6 +179,42 @@ class Candidates:
                     found[loop] = np.where(inside, self.together[outer][loop], found[loop])
                 else:
                     kept = kept & ~goes_on
+        return found
+
+    def above(self, operand: Operand, level: int) -> Sequence[int]:
+        """The levels, from inside out, over whose tiles `level` may keep its tile of `operand`."""
+        memories = self.levels[level] if level < len(self.levels) else ()
+        anew = any(memory.reload and operand in memory.holds for memory in memories)
+        return range(level - 1, max(-1, level - 2 if anew else -1), -1)
+
+    def slides(self, operand: Operand, level: int) -> bool:
+        """Whether the memory that holds `operand` at `level` keeps what windows share."""
+        memories = self.levels[level] if level < len(self.levels) else ()
+        return any(memory.sliding and operand in memory.holds for memory in memories)
+
+    def swept(self, operand: Operand, level: int, extents: Extents) -> Extents:
+        """`extents` that reach over all windows which a tile takes one after the other.
+
+        Only the innermost loop that goes on and moves `operand` does this, where it moves along an
+        axis together with others and none of them is spread over elements.
+        """
+        windows = {
+            loop: [other for other, _ in axis.terms]
+            for axis in self.problem.axes(operand)
+            if len(axis.terms) > 1
+            for loop, _ in axis.terms
+        }
+        found, waiting = dict(extents), np.ones(self.count, np.bool_)
+        for outer in self.above(operand, level):
+            for loop in reversed(self.order(outer)):
+                if not self.problem.moves(operand, loop):
+                    continue
+                goes_on = waiting & (self.visits[outer + 1][loop] > self.visits[outer][loop])
+                if loop in windows:
+                    spread = prod(self.factor(x, self.along(level)) for x in windows[loop])
+                    alone = goes_on & (spread == 1)
+                    found[loop] = np.where(alone, self.together[outer][loop], found[loop])
+                waiting = waiting & ~goes_on
         return found
 
 

@@ -2,7 +2,7 @@
 
 A pass is the work on one tile of the operand that stays in the elements. Multiplications and
 filling take turns; the flow between memories goes on meanwhile, and the slowest sets the pace (the
-roofline of Williams et al., CACM 2009, at every level of memory).
+roofline of Williams et al., CACM 2009, at every bus of every memory).
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.cost.candidates import Amounts, Candidates, Numbers, tiles
+from codesign.cost.exchange import Exchange, exchange
 from codesign.cost.limits import refuse
-from codesign.cost.traffic import Moves, moves
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Bits of an element: of the operands, of partial sums and of finished results."""
-
-    input: int
-    weight: int
-    partial: int
-    result: int
+from codesign.cost.operands import DENSE, Densities, Widths
+from codesign.machine.machine import Memory, Operand
 
 
 @dataclass(frozen=True)
@@ -30,7 +22,7 @@ class Costs:
     """What each candidate costs, as arrays.
 
     `compute` are the cycles of multiplications, `fill` those of loading and draining the array,
-    `flows` those that each memory's exchange with the level below takes. `cycles` is how long the
+    `flows` those that each bus ("memory" or "memory.operand") is busy. `cycles` is how long the
     array is busy or stalled, `waiting` what transfers take that nothing hides. `read` and `written`
     are bits by memory, `energy` pJ by memory, of multiplications (`mac`) and of what is drawn all
     the time (`idle`).
@@ -45,6 +37,26 @@ class Costs:
     written: Mapping[str, Amounts]
     energy: Mapping[str, Amounts]
 
+    def only(self, number: int) -> "Costs":
+        """The costs of candidate `number` alone."""
+
+        def one(amounts: Amounts) -> Amounts:
+            return np.asarray(np.broadcast_to(amounts, np.shape(self.cycles))[number : number + 1])
+
+        def each(table: Mapping[str, Amounts]) -> Mapping[str, Amounts]:
+            return {key: one(amounts) for key, amounts in table.items()}
+
+        return Costs(
+            one(self.compute),
+            one(self.fill),
+            each(self.flows),
+            one(self.cycles),
+            one(self.waiting),
+            each(self.read),
+            each(self.written),
+            each(self.energy),
+        )
+
     @property
     def latency(self) -> Amounts:
         """All cycles."""
@@ -56,41 +68,68 @@ class Costs:
         return sum(self.energy.values(), start=0.0 * self.cycles)
 
     def bound(self, number: int = 0) -> str:
-        """What the cycles of a candidate follow: `compute`, or the slowest memory's name."""
+        """What the cycles of a candidate follow: `compute`, or the slowest bus's name."""
         pace = float(self.compute[number] + self.fill[number])
         slow = [name for name, flow in self.flows.items() if flow[number] > pace]
         return max(slow, key=lambda name: float(self.flows[name][number]), default="compute")
 
 
-def evaluate(candidates: Candidates, widths: Widths) -> Costs:
-    """The costs of `candidates` with dense operands of `widths`.
+def evaluate(candidates: Candidates, widths: Widths, densities: Densities = DENSE) -> Costs:
+    """The costs of `candidates` with operands of `widths` and `densities`.
 
     RefusedError for a machine that says what is not followed here (see `limits`).
     """
-    machine = candidates.machine
+    machine, path = candidates.machine, candidates.machine.datapath
     refuse(machine)
-    found = moves(candidates)
-    outer = _exchange(found, widths)
-    read, written = _accesses(candidates, found, widths)
-    flows = {}
-    for memory in machine.memories:
-        if memory.flow and memory.name in outer:
-            down, up = outer[memory.name]
-            flows[memory.name] = (np.maximum(down, up) if memory.ports == 2 else down + up) / (
-                memory.flow
-            )
-    compute, fill = busy(candidates).astype(float), _fill(candidates)
-    hidden = [flows[m.name] for m in machine.memories if m.name in flows and m.overlap]
-    cycles: Amounts = np.max([compute + fill, *hidden], axis=0)
-    seen = (flows[m.name] for m in machine.memories if m.name in flows and not m.overlap)
-    waiting: Amounts = sum(seen, start=0.0 * compute)
+    moved = exchange(candidates, widths, densities)
+    compute = busy(candidates) * (
+        path.turns(widths.input, widths.weight) / min(1.0, path.parts(widths.input, widths.weight))
+    )
+    steady, first = _fill(candidates), _first(candidates, widths)
+    flows: dict[str, Amounts] = {}
+    pace, waiting = compute + steady, 0.0 * compute
+    for memory in reversed(machine.memories):
+        if memory is machine.memories[0]:
+            pace = pace + first
+        for operand, flow in memory.flow.items():
+            name = memory.name if operand == "all" else f"{memory.name}.{operand}"
+            flows[name] = _bus(memory, moved, _riders(memory, operand), flow)
+            apart = _exposed(memory, moved, operand, flow)
+            pace, waiting = np.maximum(pace, flows[name] - apart), waiting + apart
+    cycles: Amounts = pace
     energy: dict[str, Amounts] = {
-        m.name: (read[m.name] * m.read + written[m.name] * m.write) / m.width
+        m.name: (moved.read[m.name] * m.read + moved.written[m.name] * m.write) / m.width
         for m in machine.memories
     }
-    energy["mac"] = candidates.ones * candidates.problem.macs * machine.datapath.mac
+    useful = densities.useful(path.gate)
+    energy["mac"] = (
+        candidates.ones
+        * candidates.problem.macs
+        * (path.mac * useful + path.gated * (1 - useful))
+        / path.parts(widths.input, widths.weight)
+    )
     energy["idle"] = machine.idle * (cycles + waiting) / machine.clock * 1e9
-    return Costs(compute, fill, flows, cycles, waiting, read, written, energy)
+    return Costs(compute, steady + first, flows, cycles, waiting, moved.read, moved.written, energy)
+
+
+def _riders(memory: Memory, operand: str) -> tuple[Operand, ...]:
+    """The operands that share the bus `operand` of a memory."""
+    own = tuple(o for o in memory.holds if (o == operand if operand != "all" else True))
+    return tuple(o for o in own if operand != "all" or o not in memory.flow)
+
+
+def _bus(memory: Memory, moved: Exchange, riders: tuple[Operand, ...], flow: float) -> Amounts:
+    """Cycles that a bus takes for what the operands `riders` exchange."""
+    down = sum((moved.down[memory.name, o] for o in riders), start=moved.none)
+    up = sum((moved.up[memory.name, o] for o in riders), start=moved.none)
+    total: Amounts = (np.maximum(down, up) if memory.ports == 2 else down + up) / flow
+    return total
+
+
+def _exposed(memory: Memory, moved: Exchange, operand: str, flow: float) -> Amounts:
+    """Cycles of a bus that computing does not hide."""
+    riders = tuple(o for o in _riders(memory, operand) if o not in memory.overlap)
+    return _bus(memory, moved, riders, flow)
 
 
 def array_level(candidates: Candidates) -> int:
@@ -101,11 +140,17 @@ def array_level(candidates: Candidates) -> int:
 
 
 def busy(candidates: Candidates) -> Numbers:
-    """Cycles of the busiest elements if every multiplication takes one: edges count in full."""
+    """Multiplications of the busiest element: edges count in full where tiles are whole."""
     level = array_level(candidates)
     own, along = candidates.own[level], candidates.along(level)
     total = candidates.ones
     for loop, bound in candidates.problem.bounds:
+        if candidates.machine.whole_tiles:
+            total = total * own[loop]
+            for number in range(level):
+                inner = candidates.spread[number + 1][loop]
+                total = total * -(-candidates.spread[number][loop] // inner)
+            continue
         whole, rest = np.divmod(bound, own[loop] * candidates.factor(loop, along))
         total = total * (whole * own[loop] + np.minimum(own[loop], rest))
     return total
@@ -122,43 +167,18 @@ def passes(candidates: Candidates) -> Numbers:
 
 
 def _fill(candidates: Candidates) -> Amounts:
+    """Cycles of filling and draining the array, and of loading it unless that is hidden."""
     timing = candidates.machine.timing
     each = timing.skew + (0 if timing.hidden else timing.load)
     return (passes(candidates) * each).astype(float)
 
 
-def _sizes(move: Moves, widths: Widths) -> tuple[Amounts, Amounts, Amounts, Amounts]:
-    """Bits of a move: down, filled, up, drained; the last sums of each output are its result."""
-    if move.operand != "output":
-        width = float(widths.input if move.operand == "input" else widths.weight)
-        return move.down * width, move.filled * width, move.up * width, move.drained * width
-    partial, last = float(widths.partial), move.up - move.down
-    up = move.down * partial + last * float(widths.result)
-    return move.down * partial, move.filled * partial, up, move.drained * partial
-
-
-def _exchange(found: tuple[Moves, ...], widths: Widths) -> dict[str, tuple[Amounts, Amounts]]:
-    """Bits that go down from each memory and come up to it."""
-    total: dict[str, tuple[Amounts, Amounts]] = {}
-    for move in found:
-        down, _, up, _ = _sizes(move, widths)
-        before = total.get(move.outer, (0.0 * down, 0.0 * up))
-        total[move.outer] = before[0] + down, before[1] + up
-    return total
-
-
-def _accesses(
-    candidates: Candidates, found: tuple[Moves, ...], widths: Widths
-) -> tuple[dict[str, Amounts], dict[str, Amounts]]:
-    """Bits read from and written to each memory."""
-    none = 0.0 * candidates.ones
-    read = {memory.name: none for memory in candidates.machine.memories}
-    written = dict(read)
-    for move in found:
-        down, filled, up, drained = _sizes(move, widths)
-        read[move.outer] = read[move.outer] + down
-        written[move.outer] = written[move.outer] + up
-        if move.inner != "array":
-            written[move.inner] = written[move.inner] + filled
-            read[move.inner] = read[move.inner] + drained
-    return read, written
+def _first(candidates: Candidates, widths: Widths) -> Amounts:
+    """Cycles in which elements wait for their first tiles, and nothing on the chip goes on."""
+    timing = candidates.machine.timing
+    each = 0.0 * candidates.ones
+    extents = candidates.together[array_level(candidates)]
+    for operand in widths.among(timing.first):
+        first = candidates.largest(operand, extents) * widths.of(operand)
+        each = each + first / timing.first[operand]
+    return passes(candidates) * each

@@ -12,23 +12,17 @@ def refuse(machine: Machine) -> None:
     if keys:
         raise RefusedError(
             f"machine {machine.name} says {', '.join(keys)}, which the cost model does not follow; "
-            "leave it out to price dense operands on parallel multipliers"
+            "leave it out"
         )
 
 
 def _passed_over(machine: Machine) -> Iterator[str]:
     path = machine.datapath
-    if path.kind != "parallel":
-        yield f'datapath.kind = "{path.kind}"'
-    if path.gate:
-        yield "datapath.gate"
     if path.skip:
         yield "datapath.skip"
     for memory in machine.memories:
         if not memory.multicast:
             yield f"memory {memory.name}.multicast = false"
-        if memory.packed:
-            yield f"memory {memory.name}.packed"
     for axis in machine.axes:
         if any("*" in entry for entry in axis.unroll):
             yield f"axis {axis.name}.unroll of flattened loops"

@@ -7,7 +7,7 @@ loops of a role are numbered: `g1`, `m1`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from math import prod
 
@@ -56,6 +56,42 @@ class Problem:
     def elements(self, operand: Operand) -> int:
         """Elements of the whole of `operand`."""
         return prod(axis.extent for axis in self.axes(operand))
+
+    def padded(self) -> "Problem":
+        """This problem with what lies around its tensors as part of them."""
+        return replace(
+            self,
+            input=tuple(self._padded(axis) for axis in self.input),
+            weight=tuple(self._padded(axis) for axis in self.weight),
+        )
+
+    def _padded(self, axis: Follow) -> Follow:
+        reach = sum(step * (self.bound(loop) - 1) for loop, step in axis.terms)
+        before = max(0, -axis.offset)
+        extent = max(axis.extent, axis.offset + reach + 1) + before
+        return Follow(axis.terms, axis.offset + before, extent)
+
+    def unfolded(self) -> "Problem":
+        """The product of matrices that this is once the windows of its input are laid out.
+
+        Input channels and the kernel's loops become one loop, `c`; batch and space another, `n`.
+        """
+        merged = {"c": "crst", "n": "nyxz"}
+        depth = {
+            name: prod(bound for loop, bound in self.bounds if loop[0] in roles)
+            for name, roles in merged.items()
+        }
+        rest = {loop: bound for loop, bound in self.bounds if loop[0] in "gm"}
+        bounds = {**rest, **{name: bound for name, bound in depth.items() if bound > 1}}
+        order = sorted(bounds, key=lambda loop: (LOOPS.index(loop[0]), loop))
+
+        def axes(operand: Operand) -> tuple[Follow, ...]:
+            left_out = {"input": "m", "weight": "n", "output": "c"}[operand]
+            found = (loop for loop in order if loop[0] != left_out)
+            return tuple(Follow(((loop, 1),), 0, bounds[loop]) for loop in found)
+
+        listed = tuple((loop, bounds[loop]) for loop in order)
+        return Problem(listed, axes("input"), axes("weight"), axes("output"))
 
     @property
     def macs(self) -> int:

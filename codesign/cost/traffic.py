@@ -45,22 +45,39 @@ def moves(candidates: Candidates) -> tuple[Moves, ...]:
             if operand in memory.holds
         ]
         held.append((len(candidates.levels), "array"))
-        for (_, outer), (level, inner) in pairwise(held):
-            found.append(_moves(candidates, operand, outer, inner, level))
+        for (above, outer), (level, inner) in pairwise(held):
+            found.append(_moves(candidates, operand, (outer, above), (inner, level)))
     return tuple(found)
 
 
-def _moves(candidates: Candidates, operand: Operand, outer: str, inner: str, level: int) -> Moves:
-    """Moves of `operand` into a level from the next memory out that holds it."""
-    along, none = candidates.along(level), 0 * candidates.ones
-    total = fetched(candidates, operand, level, ())
+def _moves(
+    candidates: Candidates, operand: Operand, outer: tuple[str, int], inner: tuple[str, int]
+) -> Moves:
+    """Moves of `operand` between two memories, each given by its name and level."""
+    (source, above), (sink, level) = outer, inner
+    over, along, none = candidates.along(above), candidates.along(level), 0 * candidates.ones
+    total = fetched(candidates, operand, level, over)
     each = fetched(candidates, operand, level, along)
     if operand != "output":
-        return Moves(operand, outer, inner, total, each, none, none)
-    apart = tuple(a.name for a in candidates.machine.axes if not a.sums and a.name in along)
-    sent = fetched(candidates, operand, level, apart)
-    first = candidates.problem.elements("output")
-    return Moves(operand, outer, inner, sent - first, total - first, sent, each)
+        return Moves(operand, source, sink, total, each, none, none)
+    alone = [a.name for a in candidates.machine.axes if not a.sums and a.name in along]
+    sent = fetched(candidates, operand, level, tuple(dict.fromkeys((*over, *alone))))
+    first = none if _begins(candidates, source) else _begun(candidates, above)
+    return Moves(operand, source, sink, sent - first, total - first, sent, each)
+
+
+def _begins(candidates: Candidates, memory: str) -> bool:
+    return any(m.begins for m in candidates.machine.memories if m.name == memory)
+
+
+def _begun(candidates: Candidates, level: int) -> Numbers:
+    """Sums that begin at zero in the instances of a level: one an output and place that adds."""
+    total = candidates.ones * candidates.problem.elements("output")
+    for loop, bound in candidates.problem.bounds:
+        if not candidates.problem.moves("output", loop):
+            places = candidates.factor(loop, candidates.along(level))
+            total = total * np.minimum(places, -(-bound // candidates.own[level][loop]))
+    return total
 
 
 def fetched(
@@ -68,14 +85,21 @@ def fetched(
 ) -> Numbers:
     """Elements of the tiles of `operand` at a level, as often as they are taken up.
 
-    Each counts once for every place on the axes `along` that takes a copy of it.
+    Each counts once for every place on the axes `along` that takes a copy of it; what lies side by
+    side on the others is one tile.
     """
-    own, problem = candidates.own[level], candidates.problem
-    extents = own if along else candidates.together[level]
-    total = candidates.volume(operand, extents)
+    problem = candidates.problem
+    shared = tuple(axis for axis in candidates.along(level) if axis not in along)
+    extents = {
+        loop: np.minimum(candidates.own[level][loop] * candidates.factor(loop, shared), bound)
+        for loop, bound in problem.bounds
+    }
+    slides = candidates.slides(operand, level)
+    swept = candidates.swept(operand, level, extents) if slides else extents
+    total = candidates.volume(operand, swept)
     for loop, span in candidates.spans(operand, level).items():
         factor = candidates.factor(loop, along)
-        total = total * _places(problem.bound(loop), span, own[loop], factor)
+        total = total * _places(problem.bound(loop), span, extents[loop], factor)
     return total
 
 

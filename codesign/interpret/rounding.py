@@ -21,6 +21,18 @@ def project_int(x: Tensor, encoding: Int) -> tuple[Tensor, Tensor]:
     return (centred.float() * scale).to(x.dtype), inside
 
 
+def _round_int(x: Tensor, encoding: Int) -> Tensor:
+    """What `project_int` gives, for at most 16 bits, whose codes float32 holds exactly."""
+    scale = to_torch(encoding.along(encoding.scale, x.dim()))
+    zero = to_torch(encoding.along(encoding.zero, x.dim())).float()
+    codes = (x.float() / scale).round_()
+    if zero.dim():
+        codes = torch.minimum(torch.maximum(codes, encoding.low - zero), encoding.high - zero)
+    else:
+        codes = codes.clamp_(encoding.low - float(zero), encoding.high - float(zero))
+    return codes.add_(0.0).mul_(scale).to(x.dtype)  # no negative zeros
+
+
 class _Rounded(torch.autograd.Function):
     """The projection forwards, the identity backwards except where the grid clips.
 
@@ -47,6 +59,9 @@ def project(x: Tensor, encodings: Encodings) -> Tensor:
     """The nearest tensor that `encodings` represent; gradients pass straight through."""
     if not encodings:
         return x
+    first, plain = encodings[0], not (torch.is_grad_enabled() and x.requires_grad)
+    if plain and len(encodings) == 1 and isinstance(first, Int) and first.width <= 16:
+        return _round_int(x, first)
     result: Tensor = _Rounded.apply(x, encodings)  # type: ignore[no-untyped-call]
     return result
 

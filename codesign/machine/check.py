@@ -19,6 +19,8 @@ def check(machine: Machine) -> None:
     _check_levels(machine)
     _check_axes(machine)
     _check_datapath(machine)
+    _check_timing(machine)
+    _check_mapping(machine)
 
 
 def _names(what: str, names: Iterable[str]) -> None:
@@ -42,6 +44,11 @@ def _check_memory(machine: Machine, memory: Memory) -> None:
             f"memory {memory.name}.capacity is {memory.capacity:g} b{halves}; one element of each "
             f"of {', '.join(memory.holds)} takes {need} b, {need - memory.usable:g} b more"
         )
+    for operand in memory.flow:
+        if operand != "all" and operand not in memory.holds:
+            raise MachineError(
+                f"memory {memory.name}.flow names {operand}, which the memory does not hold"
+            )
     for operand in memory.packed:
         if operand not in memory.holds:
             raise MachineError(
@@ -51,7 +58,7 @@ def _check_memory(machine: Machine, memory: Memory) -> None:
 
 def _widest(machine: Machine, operand: str) -> int:
     path = machine.datapath
-    widths = {"input": max(path.input), "weight": max(path.weight), "output": path.accumulator}
+    widths = {"input": max(path.input), "weight": max(path.weight), "output": path.stored}
     return widths[operand]
 
 
@@ -110,3 +117,31 @@ def _check_datapath(machine: Machine) -> None:
     for operand in (*path.serial, *path.gate, *path.skip):
         if operand == "output":
             raise MachineError("datapath.serial, gate and skip name operands that are multiplied")
+
+
+def _check_timing(machine: Machine) -> None:
+    for operand, flow in machine.timing.first.items():
+        if operand == "all" or not flow:
+            raise MachineError(
+                "timing.first gives the flow of each operand that is waited for, such as "
+                '{weight = "64 b/cycle"}'
+            )
+
+
+def _check_mapping(machine: Machine) -> None:
+    """The policy names aims, axes and flows that there are."""
+    policy = machine.mapping
+    memories = {memory.name: memory for memory in machine.memories}
+    aims = ("latency", "energy", "edp", "elements", *memories)
+    for aim in policy.order:
+        if aim not in aims:
+            raise MachineError(f"mapping.order names {aim!r}; aims are {', '.join(aims)}")
+    axes = {axis.name for axis in machine.axes}
+    if policy.batch and policy.batch not in axes:
+        known = ", ".join(sorted(axes))
+        raise MachineError(f"mapping.batch names axis {policy.batch!r}; axes are {known}")
+    for flow in policy.hidden:
+        name, _, operand = flow.rpartition(".")
+        if name not in memories or operand not in memories[name].flow:
+            known = ", ".join(f"{m.name}.{o}" for m in memories.values() for o in m.flow)
+            raise MachineError(f"mapping.hidden names flow {flow!r}; flows are {known or 'none'}")

@@ -1,7 +1,8 @@
 """A machine from its TOML file, every key checked.
 
-[machine] name, clock, technology, voltage, area, idle, cite, assumptions; [[memory]] from the
-outermost to the innermost; [[axis]]; [datapath]; [timing]. See `machine` for what each key says.
+[machine] name, clock, technology, voltage, area, idle, padding, whole_tiles, cite, assumptions;
+[[memory]] from the outermost to the innermost; [[axis]]; [datapath]; [timing]; [mapping]. See
+`machine` for what each key says.
 """
 
 import tomllib
@@ -13,7 +14,16 @@ from typing import Any
 from codesign.errors import MachineError, UnknownNameError
 from codesign.machine import units
 from codesign.machine.check import check
-from codesign.machine.machine import OPERANDS, Axis, Datapath, Machine, Memory, Timing
+from codesign.machine.machine import (
+    LOOPS,
+    OPERANDS,
+    Axis,
+    Datapath,
+    Machine,
+    Memory,
+    Policy,
+    Timing,
+)
 from codesign.machine.units import quantity
 
 Reader = Callable[[object, str], Any]
@@ -22,13 +32,17 @@ Keys = Mapping[str, Reader]
 
 def load_machine(path: Path | str) -> Machine:
     """The machine that the TOML file at `path` describes; MachineError if it does not."""
+    return parse_machine(read_machine(path), str(path))
+
+
+def read_machine(path: Path | str) -> str:
+    """The text of the machine file at `path`; MachineError if it cannot be read."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise MachineError(f"machine file {path} cannot be read: {why}") from None
-    return parse_machine(text, str(path))
 
 
 def parse_machine(text: str, where: str = "machine") -> Machine:
@@ -54,6 +68,7 @@ def _machine(content: Mapping[str, Any]) -> Machine:
         "axis": partial(_tables, AXIS, Axis, ("name", "size", "unroll")),
         "datapath": lambda given, key: Datapath(**_table(DATAPATH, given, key)),
         "timing": lambda given, key: Timing(**_table(TIMING, given, key)),
+        "mapping": lambda given, key: Policy(**_table(MAPPING, given, key)),
     }
     found = _table(tables, content, "", needs=("machine", "memory", "axis"))
     return Machine(
@@ -62,6 +77,7 @@ def _machine(content: Mapping[str, Any]) -> Machine:
         axes=found["axis"],
         datapath=found.get("datapath", Datapath()),
         timing=found.get("timing", Timing()),
+        mapping=found.get("mapping", Policy()),
     )
 
 
@@ -143,9 +159,36 @@ def _packed(value: object, key: str) -> Mapping[str, str]:
     return _table(dict.fromkeys(OPERANDS, one), value, key)
 
 
+def _flow(value: object, key: str) -> Mapping[str, float]:
+    """A flow of all operands, or a table of flows by operand."""
+    one: Reader = partial(_quantity, units.FLOW)
+    if not isinstance(value, Mapping):
+        return {"all": one(value, key)}
+    return _table(dict.fromkeys(("all", *OPERANDS), one), value, key)
+
+
+def _overlap(value: object, key: str) -> tuple[str, ...]:
+    """Operands; true and false for all and none."""
+    if isinstance(value, bool):
+        return OPERANDS if value else ()
+    return tuple(_operands(value, key))
+
+
+def _most(value: object, key: str) -> Mapping[str, int]:
+    one: Reader = partial(_whole, low=1)
+    return _table(dict.fromkeys(LOOPS, one), value, key)
+
+
+def _number(value: object, key: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 1000:
+        raise MachineError(f"{key} is {value!r}, expected a number from 1 to 1000")
+    return float(value)
+
+
 _operands: Reader = partial(_list, partial(_word, OPERANDS))
 _texts: Reader = partial(_list, _text)
 _widths: Reader = partial(_list, partial(_whole, low=1, high=32))
+_loops: Reader = partial(_list, partial(_word, LOOPS))
 
 MACHINE: Keys = {
     "name": _text,
@@ -154,6 +197,8 @@ MACHINE: Keys = {
     "voltage": partial(_quantity, units.VOLTAGE),
     "area": partial(_quantity, units.AREA),
     "idle": partial(_quantity, units.POWER),
+    "padding": _flag,
+    "whole_tiles": _flag,
     "cite": _text,
     "assumptions": _texts,
 }
@@ -164,25 +209,34 @@ MEMORY: Keys = {
     "width": _bits,
     "read": partial(_quantity, units.ENERGY),
     "write": partial(_quantity, units.ENERGY),
-    "flow": partial(_quantity, units.FLOW),
+    "flow": _flow,
     "ports": partial(_whole, low=1, high=2),
     "along": _texts,
     "double": _flag,
     "multicast": _flag,
-    "overlap": _flag,
+    "overlap": _overlap,
     "packed": _packed,
+    "begins": _flag,
+    "sliding": _flag,
+    "reload": _flag,
+    "loops": _loops,
+    "stays": partial(_word, OPERANDS),
+    "most": _most,
 }
 AXIS: Keys = {
     "name": _text,
     "size": partial(_whole, low=1, high=1 << 20),
     "unroll": _texts,
     "sums": _flag,
+    "fused": _flag,
+    "whole": _flag,
 }
 DATAPATH: Keys = {
     "kind": partial(_word, ("parallel", "serial", "fused")),
     "input": _widths,
     "weight": _widths,
     "accumulator": partial(_whole, low=1, high=64),
+    "partial": partial(_whole, low=1, high=64),
     "serial": _operands,
     "brick": partial(_whole, low=1, high=16),
     "gate": _operands,
@@ -195,4 +249,15 @@ TIMING: Keys = {
     "load": partial(_whole),
     "skew": partial(_whole),
     "hidden": _flag,
+    "first": _flow,
+}
+MAPPING: Keys = {
+    "order": _texts,
+    "divide": _loops,
+    "powers": _loops,
+    "square": _flag,
+    "unfold": partial(_word, ("none", "first", "all")),
+    "compress": _number,
+    "batch": _text,
+    "hidden": _texts,
 }

@@ -25,10 +25,18 @@ class Memory:
     is filled while the other is used.
 
     An access moves `width` bits and takes `read` or `write` pJ. `flow` is what all instances
-    together exchange with the level below, in bits a cycle (0: as much as is asked for); reads and
-    writes share it unless `ports` is 2. With `multicast` one read serves every element that needs
-    the same data. Where transfers from this level are not hidden behind computing, `overlap` is
-    false. `packed` names operands that are kept compressed, and by what (`rlc`, `csc`).
+    together exchange with the level below, in bits a cycle (none: as much as is asked for), by
+    operand where it has a bus of its own, under "all" for the others together; reads and writes
+    share it unless `ports` is 2. With `multicast` one read serves every element that needs the same
+    data. Transfers of the operands in `overlap` are hidden behind computing. `packed` names
+    operands that are kept compressed, and by what (`rlc`, `csc`).
+
+    With `begins` sums begin at what this memory holds, such as a bias, and not at zero.
+    With `sliding` the part of a window that the next one shares stays; with `reload` nothing does
+    from one tile of the level above to the next. `loops` are those that may
+    go over tiles inside one of this memory's (none: all), in an order that leaves the operand
+    `stays` where it is, if one is named. `most` are the largest extents of a tile;
+    loops that it names are cut no further than it asks.
     """
 
     name: str
@@ -37,13 +45,19 @@ class Memory:
     width: int = 1
     read: float = 0.0
     write: float = 0.0
-    flow: float = 0.0
+    flow: Mapping[str, float] = field(default_factory=dict)
     ports: int = 1
     along: tuple[str, ...] = ()
     double: bool = False
     multicast: bool = True
-    overlap: bool = True
+    overlap: tuple[Operand, ...] = OPERANDS
     packed: Mapping[str, str] = field(default_factory=dict)
+    begins: bool = False
+    sliding: bool = False
+    reload: bool = False
+    loops: tuple[str, ...] = ()
+    stays: Operand | None = None
+    most: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def usable(self) -> float:
@@ -56,13 +70,17 @@ class Axis:
     """One dimension of the array: `size` elements, among which loops of `unroll` are spread.
 
     An entry of `unroll` is a loop or several that are flattened into one ("c*r*s"). `sums` says
-    that partial sums are added along the axis; without it each element's own goes up.
+    that partial sums are added along the axis; without it each element's own goes up. Where
+    operands are narrow, a `fused` axis has more elements (see `Datapath.parts`). With `whole` as
+    many iterations of a loop are spread over it as there are, up to its size.
     """
 
     name: str
     size: int
     unroll: tuple[str, ...]
     sums: bool = False
+    fused: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,8 +92,10 @@ class Datapath:
     (bricks of `brick` x `brick` bits form one multiplier of the widest operands or several of
     narrower ones, after Sharma et al., "Bit Fusion", ISCA 2018).
 
-    Zeros of the operands in `gate` save energy, those of operands in `skip` save cycles too.
-    `mac` is the energy of a multiplication at the widest operands, `gated` that of a gated one.
+    Zeros of the operands in `gate` save energy, of the multiplication and of what else is read for
+    it, those of operands in `skip` save cycles too. `mac` is the energy of a multiplication at the
+    widest operands, `gated` that of a gated one. Between memories a partial sum has `partial` bits
+    (0: as many as the accumulator).
     """
 
     kind: Literal["parallel", "serial", "fused"] = "parallel"
@@ -86,8 +106,30 @@ class Datapath:
     brick: int = 0
     gate: tuple[Operand, ...] = ()
     skip: tuple[Operand, ...] = ()
+    partial: int = 0
     mac: float = 0.0
     gated: float = 0.0
+
+    @property
+    def stored(self) -> int:
+        """Bits of a partial sum between memories."""
+        return self.partial or self.accumulator
+
+    def parts(self, input_bits: int, weight_bits: int) -> float:
+        """Multiplications that one fused multiplier does at a time (1 unless `kind` is fused).
+
+        The widest operands up to 8 bits make one; wider ones take several cycles, a fraction each
+        (Sharma et al., ISCA 2018, section III: 16 bits by four passes of 8).
+        """
+        if self.kind != "fused":
+            return 1.0
+        whole = min(8, max(*self.input, *self.weight))
+        return whole / max(input_bits, self.brick) * whole / max(weight_bits, self.brick)
+
+    def turns(self, input_bits: int, weight_bits: int) -> int:
+        """Cycles of a multiplication whose operands of `serial` arrive bit by bit."""
+        bits = {"input": input_bits, "weight": weight_bits}
+        return prod(bits[operand] for operand in self.serial)
 
 
 @dataclass(frozen=True)
@@ -96,13 +138,41 @@ class Timing:
 
     A pass is the work on one tile of the operand that is `stationary` in the elements. `load`
     cycles bring that tile in, hidden behind the pass before if `hidden`; `skew` cycles fill and
-    drain the array.
+    drain the array. Where nothing computes until the elements hold their first tiles of some
+    operands, `first` is the flow of each, in bits a cycle.
     """
 
     stationary: Operand = "weight"
     load: int = 0
     skew: int = 0
     hidden: bool = False
+    first: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which mappings a machine's own controller and compiler take, and which of them it prefers.
+
+    Tiles of the loops in `divide` divide what they cut; those of loops in `powers` take 1, 2, 4,
+    ... of what is inside them. With `square` tiles of maps are as wide as high. Windows are laid
+    out beforehand (`unfold`), so that a convolution is a product of matrices, for a network's
+    `first` layer, `all` or `none`.
+
+    `order` are the aims, the first first: `latency`, `energy`, `edp`, `elements` (as many as can be
+    in use), or a memory's name (the fewest bits it exchanges). Feature maps count as if they were
+    compressed by `compress` there, which the choice does not know yet. Several images share a tile
+    only where the axis `batch` holds all rows of one. Flows in `hidden` ("memory.operand") must not
+    take longer than the multiplications, if that can be.
+    """
+
+    order: tuple[str, ...] = ("latency", "energy")
+    divide: tuple[str, ...] = ()
+    powers: tuple[str, ...] = ()
+    square: bool = False
+    unfold: Literal["none", "first", "all"] = "none"
+    compress: float = 1.0
+    batch: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +180,9 @@ class Machine:
     """An accelerator: `memories` from the outermost to the innermost, the array, the datapath.
 
     `clock` in Hz, `technology` in nm, `area` in mm2, `idle` in mW (drawn all the time), `voltage`
-    in V. `assumptions` says what the publication that `cite` names leaves open.
+    in V. With `padding` memories hold the zeros around a feature map too; with `whole_tiles` tiles
+    at an edge take as long as others. `assumptions` says what the publication that `cite` names
+    leaves open.
     """
 
     name: str
@@ -119,10 +191,13 @@ class Machine:
     axes: tuple[Axis, ...]
     datapath: Datapath = Datapath()
     timing: Timing = Timing()
+    mapping: Policy = Policy()
     technology: float = 0.0
     voltage: float = 0.0
     area: float = 0.0
     idle: float = 0.0
+    padding: bool = False
+    whole_tiles: bool = False
     cite: str = ""
     assumptions: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ from codesign.mapping.group import Group
 from codesign.mapping.refusal import Refusal
 
 Layouts = Mapping[str, Tiled | None]
+Widths = tuple[int, int]  # bits of a weight, bits of an activation
 
 
 class Kernel(ABC):
@@ -18,6 +19,7 @@ class Kernel(ABC):
 
     name: ClassVar[str]
     anchors: ClassVar[frozenset[str]]
+    widths: ClassVar[tuple[Widths, ...]] = ()  # of codes that it computes on; none: floats alone
 
     def reach(self, group: Group) -> Group:
         """The group that this kernel would run, from an anchor alone; more ops where it needs them.

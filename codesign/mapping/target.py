@@ -13,7 +13,7 @@ from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Point, Program
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
-from codesign.mapping.kernel import Kernel
+from codesign.mapping.kernel import Kernel, Widths
 from codesign.mapping.records import NO_CORRECTION, NO_RECORDS, Correction, Known, Records
 from codesign.mapping.workload import signature
 from codesign.runtime.built import Built
@@ -99,6 +99,15 @@ class Target(ABC):
             for kind in sorted(kernel.anchors):
                 found.setdefault(kind, []).append(kernel)
         return found
+
+    def widths(self, kind: str) -> tuple[Widths, ...]:
+        """The (weight, activation) bits that this target offers for ops of `kind`, narrow first.
+
+        None where it computes on floats alone. A layer that is offered may still be refused by
+        every kernel for its shape, as any group may.
+        """
+        found = {pair for kernel in self.by_anchor.get(kind, ()) for pair in kernel.widths}
+        return tuple(sorted(found))
 
     def choose_kernels(self, program: Program) -> Program:
         """`program` without layouts, with the cheapest kernel for every op."""

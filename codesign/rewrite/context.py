@@ -21,6 +21,9 @@ class Target(Protocol):
     def spec(self) -> str:
         """The text that names this target, options included."""
 
+    def widths(self, kind: str) -> tuple[tuple[int, int], ...]:
+        """The (weight, activation) bits that are offered for ops of `kind`; none: floats alone."""
+
     def choose_kernels(self, program: Program) -> Program:
         """`program` with the cheapest kernel for every op, layouts open."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from codesign.analysis.estimate import Estimate
 from codesign.ir.builder import Builder
 from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Program
@@ -17,12 +18,17 @@ def latency_ms(target: Target, x: TensorType, body: Body) -> float:
     The conversions from and to plain layouts at both ends are not counted: in a network they are
     shared with the neighbours.
     """
+    return estimate(target, x, body).latency_ms
+
+
+def estimate(target: Target, x: TensorType, body: Body) -> Estimate:
+    """What `body(builder, x)` costs on a value of type `x`, its layout aside, as `latency_ms`."""
     builder = Builder("layer")
     value = builder.input("x", x.shape, x.dtype)
     builder.types[value] = x.without("layout")
     placed = target.place(Program(builder.graph(body(builder, value))))
     layers = target.estimate(placed).layers
-    return sum(layer.latency_ms for layer in layers if layer.op != "relayout")
+    return Estimate(tuple(layer for layer in layers if layer.op != "relayout"))
 
 
 def node_latency_ms(target: Target, graph: Graph, node: Node) -> float:

@@ -71,7 +71,7 @@ def answers(graph: Graph, data: Dataset, limit: int) -> dict[str, np.ndarray]:
     from codesign.interpret.evaluate import Interpreter
 
     count = min(limit, data.size)
-    wide = _wider(graph, data, count)
+    wide = wider(graph, data, count)
     if wide is None:
         return run_all(Interpreter(graph), graph, data.first(count))
     whole = count // BATCH * BATCH or count
@@ -91,7 +91,7 @@ def run_all(run: Run, graph: Graph, data: Dataset) -> dict[str, np.ndarray]:
     }
 
 
-def _wider(graph: Graph, data: Dataset, count: int) -> Graph | None:
+def wider(graph: Graph, data: Dataset, count: int) -> Graph | None:
     """`graph` over more samples at a time, if that was seen to give the same answers."""
     from codesign.interpret.evaluate import Interpreter
 

@@ -1,26 +1,23 @@
 """Calibrated 8-bit quantization of weights and activations."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from codesign.analysis.ranges import Method, clipping, merged, observe
+from codesign.analysis.ranges import Method
 from codesign.errors import UsageError
-from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
-from codesign.passes.quantize import scales, tables
+from codesign.passes.quantize import tables
+from codesign.passes.quantize.forms import Forms
 from codesign.passes.quantize.pays import paying
 from codesign.passes.quantize.regions import ANCHORS, Regions, refusal
 from codesign.passes.quantize.retype import rewrite
+from codesign.passes.quantize.spans import spans
 from codesign.passes.simplify import codes
-from codesign.rewrite.context import Context, Dataset
+from codesign.rewrite.context import Context
 from codesign.rewrite.layers import skipped
 from codesign.rewrite.pass_ import Need, Pass
-
-DEAD = 2.0**-24  # of the widest range: what is narrower is rounding noise of the float network
 
 
 @dataclass(frozen=True)
@@ -89,38 +86,15 @@ class QuantizeInt8(Pass):
             return graph
         regions = Regions(graph, frozenset(anchors))
         data = context.need_calibration(self.name)
-        encodings = self._encodings(graph, regions, data, context)
+        how = self.method, self.percentile
+        ranges = spans(graph, regions, data, self.samples, how, context, self.name)
+        encodings = ranges.forms(regions, dict.fromkeys(ranges.histograms, 8))
+        weights = Forms(graph, self.per_channel).all_of(8)
 
         def write(chosen: Regions) -> Graph:
             forms = {value: encodings[value] for value in chosen.codes}
-            return codes.unify(rewrite(graph, chosen, forms, self.per_channel))
+            return codes.unify(rewrite(graph, chosen, forms, weights))
 
         if self.slower or context.target is None:
             return write(regions)
         return paying(regions, write, context, context.target)
-
-    def _encodings(
-        self, graph: Graph, regions: Regions, data: Dataset, context: Context
-    ) -> dict[str, Int]:
-        """The activation encoding of every value that becomes codes."""
-        from codesign.interpret.evaluate import Interpreter
-
-        classes = regions.classes()
-        values = sorted({v for members in classes.values() for v in members})
-        interpreter = Interpreter(graph)
-        count = min(self.samples, data.size)
-
-        def traces() -> Iterator[dict[str, np.ndarray]]:
-            for i, sample in enumerate(data.batches(graph, count)):
-                context.progress(f"{self.name}: calibrating", i / count)
-                yield interpreter.collect(sample, values)
-
-        histograms = observe(traces, values)
-        spans = {}
-        for root, members in classes.items():
-            together = merged([histograms[v] for v in members])
-            spans[root] = clipping(together, self.method, self.percentile, 256)
-        widest = max(max(high, -low) for low, high in spans.values())
-        least = widest / 255 * DEAD
-        found = {root: scales.activation(*span, 8, least) for root, span in spans.items()}
-        return {value: found[regions.root(value)] for value in regions.codes}

@@ -20,15 +20,15 @@ MEANS = frozenset({"avg_pool", "reduce_mean"})
 THROUGH = CLAMPS | MEANS | {"add", "concat"}
 
 
-def refusal(graph: Graph, node: Node) -> str:
-    """Why layer `node` cannot compute on codes, "" if it can."""
+def refusal(graph: Graph, node: Node, any_window: bool = False) -> str:
+    """Why layer `node` cannot compute on codes, "" if it can (by `any_window`, or a plain one)."""
     x, w = (graph.types[v] for v in node.operands[:2])
     constant = all(v in graph.constants for v in node.operands[1:])
     if w.integer is not None:
         return f"its weight is already stored as int{w.integer.width}"
     if not (x.dtype == w.dtype == "f32" and w.element is None and constant):
         return "its weight is no plain float constant"
-    if not codes.plain_window(graph, node):
+    if not any_window and not codes.plain_window(graph, node):
         return "only convolutions over one or two axes, in one group or by channel, have codes"
     return ""
 

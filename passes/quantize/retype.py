@@ -1,5 +1,7 @@
 """Writing the graph of a quantization plan: types, coded weights, encode and decode at borders."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from codesign.ir.builder import Builder
@@ -9,14 +11,22 @@ from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.encode import Decode, Encode
 from codesign.passes.quantize import scales
+from codesign.passes.quantize.forms import Content, Weights
 from codesign.passes.quantize.regions import Regions, through
 
 
 def rewrite(
-    graph: Graph, regions: Regions, encodings: dict[str, Int], per_channel: bool, width: int = 8
+    graph: Graph,
+    regions: Regions,
+    encodings: Mapping[str, Int],
+    weights: Weights,
+    content: Content | None = None,
 ) -> Graph:
-    """`graph` with the activation `encodings` and the weights of `regions.anchors` in codes."""
-    return _Rewriter(graph, regions, encodings, per_channel, width).run()
+    """`graph` with activation `encodings`, and those of `weights` for `regions.anchors`.
+
+    `content` is what of a weight is rounded, where that is not the weight itself.
+    """
+    return _Rewriter(graph, regions, encodings, weights, content).run()
 
 
 class _Rewriter:
@@ -26,15 +36,16 @@ class _Rewriter:
         self,
         graph: Graph,
         regions: Regions,
-        encodings: dict[str, Int],
-        per_channel: bool,
-        width: int,
+        encodings: Mapping[str, Int],
+        weights: Weights,
+        content: Content | None,
     ) -> None:
         self.graph, self.regions, self.encodings = graph, regions, encodings
-        self.per_channel, self.width = per_channel, width
+        self.weights, self.content = weights, content
         self.builder = Builder(graph.name)
         self.now: dict[str, str] = {}
         self.plain: dict[str, str] = {}
+        self.coded: dict[tuple[str, Int], str] = {}
 
     def run(self) -> Graph:
         for value in self.graph.inputs:
@@ -103,7 +114,9 @@ class _Rewriter:
         coded = self.encodings[x]
         array = self.graph.constants[w].array
         offsets = None if bias is None else self.graph.constants[bias].array
-        form = scales.weight(array, self.width, self.per_channel, offsets, float(coded.scale.array))
+        form = self.weights(node, coded)
+        if self.content is not None:
+            array = self.content(w, form)
         inputs = [self.value(x), self.constant(w, array, form)]
         if offsets is not None and bias is not None:
             inputs.append(self.constant(bias, offsets, scales.accumulator(coded, form, 0)))
@@ -116,9 +129,13 @@ class _Rewriter:
             self.retype(value, self.encodings[node.name])
 
     def constant(self, name: str, array: np.ndarray, form: Int) -> str:
-        """A coded constant: its values on the grid, its structure kept."""
+        """A coded constant: its values on the grid, its structure kept; shared by its readers."""
+        if (name, form) in self.coded:
+            return self.coded[name, form]
         kind = self.graph.types[name].with_encoding(form)
         element = tuple(e for e in kind.encodings if e.role == "element")
         suffix = "int32" if form.width == ACCUMULATOR_BITS else f"int{form.width}"
         content = Const.share(project(element, array))
-        return self.builder.constant(content, f"{name}.{suffix}", kind.encodings)
+        value = self.builder.constant(content, f"{name}.{suffix}", kind.encodings)
+        self.coded[name, form] = value
+        return value

@@ -1,7 +1,5 @@
 """Scales and zero points from ranges and weights."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from codesign.ir.const import Const
@@ -9,6 +7,9 @@ from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 
 SMALLEST = 1e-12  # of a scale, absolute: below it a range is one point
 BIAS_LIMIT = float(1 << 30)
+SUM_LIMIT = float(1 << 30)  # of the products alone: with the bias a sum fits 32 bits
+SEEN_LIMIT = float(1 << 29)  # of sums that were seen: others may be larger
+SHRUNKEN = np.linspace(1.0, 0.1, 19)  # of the largest weight, where codes are few
 
 
 def activation(low: float, high: float, width: int, least: float = SMALLEST) -> Int:
@@ -20,21 +21,63 @@ def activation(low: float, high: float, width: int, least: float = SMALLEST) -> 
     return Int(width, Const(scale, "float32"), Const(zero, "int32"), signed=False)
 
 
-def weight(
-    array: np.ndarray, width: int, per_channel: bool, bias: np.ndarray | None, input_scale: float
-) -> Int:
-    """Symmetric codes, by output channel (axis 0) or for the whole tensor.
+def spread(array: np.ndarray, width: int, per_channel: bool) -> np.ndarray:
+    """Scales [channels] (axis 0; all alike unless `per_channel`) of symmetric codes of `array`.
 
-    A dead or nearly dead channel gets a scale at which its bias still fits the accumulator, and at
-    least 2^-20 of the largest channel's: never zero.
+    The largest element gets the last code; below 8 bits, where that would leave few codes for the
+    others, the scale of least squared error does, searched over shrunken ranges. At least 2^-20 of
+    the largest channel's: never zero.
     """
     top = (1 << (width - 1)) - 1
-    flat = np.abs(array.reshape(array.shape[0], -1)).max(axis=1).astype(np.float64)
+    rows = array.reshape(array.shape[0], -1)
+    flat = np.abs(rows).max(axis=1, initial=0.0).astype(np.float64)
     largest = max(float(flat.max(initial=0.0)), SMALLEST)
     scale = np.maximum(flat if per_channel else np.full_like(flat, largest), largest * 2.0**-20)
     scale = scale / top
+    return scale if width >= 8 else _best(rows, scale, width, per_channel)
+
+
+def _best(rows: np.ndarray, scale: np.ndarray, width: int, per_channel: bool) -> np.ndarray:
+    """The shrunken `scale` of least squared error of each of `rows`, or of all together."""
+    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
+    errors = []
+    for share in SHRUNKEN:
+        step = (scale * share).astype(np.float32)[:, None]
+        rounded = np.clip(np.rint(rows / step), low, high) * step
+        errors.append(((rounded - rows).astype(np.float64) ** 2).sum(axis=1))
+    table = np.stack(errors) if per_channel else np.stack(errors).sum(axis=1, keepdims=True)
+    best: np.ndarray = scale * SHRUNKEN[table.argmin(axis=0)]
+    return best
+
+
+def reach(x: Int) -> int:
+    """The largest magnitude of a code of `x` less its zero point."""
+    zero = int(x.zero.array.max(initial=0))
+    return max(zero - x.low, x.high - zero)
+
+
+def weight(
+    array: np.ndarray,
+    width: int,
+    per_channel: bool,
+    bias: np.ndarray | None,
+    x: Int,
+    scale: np.ndarray | None = None,
+    largest: float = np.inf,
+) -> Int:
+    """Symmetric codes, by output channel (axis 0) or for the whole tensor, of factors of codes `x`.
+
+    `scale` is the `spread` of `array` if it is known. It is raised where the bias, or the products,
+    would not fit a 32-bit accumulator: no sum at all could leave it, or, where `largest` is the
+    largest magnitude of a sum that was seen, none of up to four times that.
+    """
+    scale = spread(array, width, per_channel) if scale is None else scale
     if bias is not None:
-        scale = np.maximum(scale, np.abs(bias) / (input_scale * BIAS_LIMIT))
+        scale = np.maximum(scale, np.abs(bias) / (float(x.scale.array) * BIAS_LIMIT))
+    rows, most = array.reshape(array.shape[0], -1), reach(x)
+    room = max(SUM_LIMIT - 0.5 * most * rows.shape[1], SUM_LIMIT / 2)
+    sums = np.abs(rows).sum(axis=1, dtype=np.float64) * most / room
+    scale = np.maximum(scale, np.minimum(sums, largest / (float(x.scale.array) * SEEN_LIMIT)))
     if not per_channel:
         return Int(width, Const(np.float32(scale.max()), "float32"))
     return Int(width, Const(scale.astype(np.float32), "float32"), axis=0)
@@ -46,7 +89,7 @@ def table(array: np.ndarray) -> Int:
     The outliers of language models lie in few hidden dimensions (Dettmers et al., LLM.int8(),
     2022), so that a scale for each row or for all would give most elements few codes.
     """
-    return replace(weight(array.T, 8, True, None, 1.0), axis=1)
+    return Int(8, Const(spread(array.T, 8, True).astype(np.float32), "float32"), axis=1)
 
 
 def accumulator(x: Int, w: Int, axis: int) -> Int:

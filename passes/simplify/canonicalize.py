@@ -69,7 +69,7 @@ class Canonicalize(Pass):
             raise UsageError(f"{self.name}: rounds is {self.rounds}, expected at least 1")
 
     def run(self, program: Program, context: Context) -> Program:
-        graph = codes.unify(program.graph)
+        graph = codes.unify(program.graph, codes.reach_of(context.target))
         for _ in range(self.rounds):
             edit = Edit(graph)
             for node in graph.nodes:

@@ -5,7 +5,7 @@ and ops that only move elements keep the encoding. All of this is exact, but for
 rounded. Layers that cannot be computed on codes decode their operands and encode their results.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.encode import Decode, Encode
 from codesign.ir.ops.resize import Resize
+from codesign.rewrite.context import Target
 from codesign.rewrite.edit import Edit
 
 LAYERS = frozenset({"conv", "linear"})
@@ -31,11 +32,26 @@ MOVES = frozenset(
 )  # fmt: skip
 
 
-def unify(graph: Graph) -> Graph:
+@dataclass(frozen=True)
+class Reach:
+    """What layers compute on: codes of at most `bits`, by plain windows or by `any_window`."""
+
+    bits: int = 8
+    any_window: bool = False
+
+
+def reach_of(target: Target | None) -> Reach:
+    """What layers compute on for `target`: what it offers beyond 8 bits is taken to be general."""
+    pairs = [pair for kind in sorted(LAYERS) for pair in target.widths(kind)] if target else []
+    other = any(pair != (8, 8) for pair in pairs)
+    return Reach(max((8, *(max(pair) for pair in pairs))), other)
+
+
+def unify(graph: Graph, reach: Reach = Reach()) -> Graph:
     """`graph` with its codes in that form; `graph` itself if they are, or if it has none."""
     if not any(kind.integer is not None for kind in graph.types.values()):
         return graph
-    return _settled(_retyped(graph))
+    return _settled(_retyped(graph), reach)
 
 
 def _retyped(graph: Graph) -> Graph:
@@ -82,7 +98,7 @@ def _clamped(graph: Graph, node: Node, edit: Edit) -> None:
         edit.set_type(node.name, kind.with_encoding(form))
 
 
-def _settled(graph: Graph) -> Graph:
+def _settled(graph: Graph, reach: Reach) -> Graph:
     """Steps that add nodes."""
     edit = Edit(graph)
     for node in graph.nodes:
@@ -90,27 +106,27 @@ def _settled(graph: Graph) -> Graph:
         coded = any(graph.types[v].integer is not None for v in values)
         if not coded or node.kind in BORDERS or node.op.elementwise:
             continue
-        if node.kind in LAYERS and _computes(graph, node):
+        if node.kind in LAYERS and _computes(graph, node, reach):
             _bias(graph, node, edit)
         elif node.kind in MOVES and _keeps(graph, node):
             _move(graph, node, edit)
-        elif node.kind not in MEANS or not _averages(graph, node):
+        elif node.kind not in MEANS or not _averages(graph, node, reach):
             _decode(graph, node, edit)
     return edit.graph()
 
 
-def _computes(graph: Graph, node: Node) -> bool:
+def _computes(graph: Graph, node: Node, reach: Reach) -> bool:
     """True if the layer multiplies unsigned codes by constant, signed, symmetric ones."""
     x, w = (graph.types[v].integer for v in node.operands[:2])
     if x is None or w is None or node.operands[1] not in graph.constants:
         return False
-    if x.signed or x.width > 8 or x.axis is not None:
+    if x.signed or x.width > reach.bits or x.axis is not None:
         return False
-    if not w.signed or w.width > 8 or not w.symmetric or w.axis not in (None, 0):
+    if not w.signed or w.width > reach.bits or not w.symmetric or w.axis not in (None, 0):
         return False
     if len(node.operands) > 2 and node.operands[2] not in graph.constants:
         return False
-    return plain_window(graph, node)
+    return reach.any_window or plain_window(graph, node)
 
 
 def plain_window(graph: Graph, node: Node) -> bool:
@@ -185,10 +201,10 @@ def _move(graph: Graph, node: Node, edit: Edit) -> None:
         edit.replace(old, new)
 
 
-def _averages(graph: Graph, node: Node) -> bool:
+def _averages(graph: Graph, node: Node, reach: Reach) -> bool:
     """True for means of codes over one or two spatial axes, or over windows without padding."""
     forms = [graph.types[v].integer for v in (node.operands[0], node.name)]
-    if any(f is None or f.axis is not None or f.signed or f.width > 8 for f in forms):
+    if any(f is None or f.axis is not None or f.signed or f.width > reach.bits for f in forms):
         return False
     rank = graph.types[node.operands[0]].rank
     if node.kind == "reduce_mean":

@@ -22,6 +22,7 @@ VERBS = (
     "tune",
     "profile",
     "estimate",
+    "sensitivity",
     "run",
     "bench",
     "show",

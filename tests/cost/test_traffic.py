@@ -40,14 +40,14 @@ def convolutions(draw: st.DrawFn) -> Problem:
     return problem_of(op.loops((x, w), y), (x, w), y)
 
 
-def machine(sums: bool) -> Machine:
+def machine(sums: bool, sliding: bool, reload: bool) -> Machine:
     """Two shared levels and one of the elements' own, on an array of two axes."""
     memories = (
         Memory("outer", ("input", "weight", "output")),
         Memory("buffer", ("input", "output")),
-        Memory("a", ("input",), along=("rows", "columns")),
-        Memory("b", ("weight",), along=("rows", "columns")),
-        Memory("c", ("output",), along=("rows", "columns")),
+        Memory("a", ("input",), along=("rows", "columns"), sliding=sliding, reload=reload),
+        Memory("b", ("weight",), along=("rows", "columns"), reload=reload),
+        Memory("c", ("output",), along=("rows", "columns"), reload=reload),
     )
     return Machine(
         "m", 1e6, memories, (Axis("rows", 9, ("c", "r"), sums), Axis("columns", 9, ("m", "y")))
@@ -57,7 +57,7 @@ def machine(sums: bool) -> Machine:
 @st.composite
 def mapped(draw: st.DrawFn) -> Mapped:
     """A schedule whose tiles divide those of the level above, all else at random."""
-    problem, device = draw(convolutions()), machine(draw(st.booleans()))
+    problem, device = draw(convolutions()), machine(*(draw(st.booleans()) for _ in range(3)))
     loops = [loop for loop, _ in problem.bounds]
     unrolled, factors = [], dict.fromkeys(loops, 1)
     for axis in device.axes:
@@ -68,7 +68,7 @@ def mapped(draw: st.DrawFn) -> Mapped:
                 pairs.append((loop, count))
                 factors[loop] *= count
         unrolled.append((axis.name, tuple(pairs)))
-    own = {loop: draw(st.integers(1, problem.bound(loop))) for loop in loops}
+    own = {x: draw(st.integers(1, -(-problem.bound(x) // factors[x]))) for x in loops}
     buffer = {loop: own[loop] * factors[loop] * draw(st.integers(1, 3)) for loop in loops}
     orders = tuple(tuple(draw(st.permutations(loops))) for _ in range(3))
     held = (tuple(buffer.items()), tuple(own.items()))
@@ -87,7 +87,7 @@ def test_the_largest_tile_decides_what_fits(case: Mapped, operand: Operand) -> N
         assert candidates.largest(operand, candidates.own[level])[0] == need[level]
     widths: dict[Operand, int] = dict.fromkeys(OPERANDS, 0)
     for spare, fits in ((0, True), (-1, False)):
-        (outer, *inner), room = case.machine.memories, need[2] * 8 + spare
+        (outer, *inner), room = case.machine.memories, max(0, need[2] * 8 + spare)
         tight = [m if len(m.holds) > 1 else replace(m, capacity=room) for m in inner]
         small = replace(candidates, machine=replace(case.machine, memories=(outer, *tight)))
         assert bool(small.fits({**widths, operand: 8})[0]) == (fits or not need[2])
@@ -100,6 +100,7 @@ def test_agrees_with_walking(case: Mapped) -> None:
     assert names == [{"outer"}, {"buffer"}, {"a", "b", "c"}]
     for move in moves(Candidates.of(case.problem, case.machine, case.schedule)):
         level = next((i for i, found in enumerate(names) if move.inner in found), len(names))
-        want = walked(case, move.operand, level)
+        above = next(i for i, found in enumerate(names) if move.outer in found)
+        want = walked(case, move.operand, above, level)
         counted = tuple(int(n[0]) for n in (move.down, move.filled, move.up, move.drained))
         assert counted == want, move

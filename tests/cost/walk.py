@@ -96,8 +96,9 @@ def visits(
 
     Before them where the loops stand that bring `operand` in anew.
     """
-    around = [loop for number in range(level) for loop in mapped.order(number)]
-    while around and not mapped.problem.moves(operand, around[-1]):
+    around = [(number, loop) for number in range(level) for loop in mapped.order(number)]
+    first = level - 1 if reloads(mapped, operand, level) else 0
+    while around and around[-1][0] >= first and not mapped.problem.moves(operand, around[-1][1]):
         around.pop()
 
     def inside(
@@ -158,35 +159,95 @@ def elements(mapped: Mapped, operand: Operand, ranges: Ranges) -> frozenset[Elem
     return frozenset(product(*(sorted(along(axis)) for axis in mapped.problem.axes(operand))))
 
 
-def walked(mapped: Mapped, operand: Operand, level: int) -> tuple[int, int, int, int]:
-    """(down, filled, up, drained) between a level and the next one out that holds `operand`."""
+def reloads(mapped: Mapped, operand: Operand, level: int) -> bool:
+    """Whether a level takes its tiles anew with each tile of the level above."""
+    memories = mapped.levels[level] if level < len(mapped.levels) else ()
+    return any(memory.reload and operand in memory.holds for memory in memories)
+
+
+def owner(mapped: Mapped, level: int, mine: Ranges) -> Any:
+    """Which instance of a level has the iterations `mine` in its tile."""
+    own, together, along = mapped.own(level), mapped.together(level), mapped.along(level)
+    found = []
+    for loop, iterations in mine.items():
+        counts = [
+            count
+            for axis, pairs in mapped.schedule.unrolled
+            if axis in along
+            for name, count in pairs
+            if name == loop
+        ]
+        if prod(counts) > 1:
+            found.append((loop, iterations.start % together[loop] // own[loop]))
+    return tuple(found)
+
+
+def private(mapped: Mapped, operand: Operand, level: int) -> tuple[int, int, int, int]:
+    """(down, filled, up, drained) between each element and a memory of its own at `level`."""
+    count, met = 0, set()
+    for _, ranges in visits(mapped, operand, level):
+        for where, mine in instances(mapped, level, ranges):
+            for point in product(*mine.values()):
+                single = {loop: range(i, i + 1) for loop, i in zip(mine, point, strict=True)}
+                for element in elements(mapped, operand, single):
+                    count += 1
+                    met.add((where, element))
+    if operand != "output":
+        return count, count, 0, 0
+    return count - len(met), count - len(met), count, count
+
+
+def slides(mapped: Mapped, operand: Operand, level: int) -> bool:
+    """Whether a tile keeps what it shares with the one before it."""
+    memories = mapped.levels[level] if level < len(mapped.levels) else ()
+    if not any(memory.sliding and operand in memory.holds for memory in memories):
+        return False
+    first = level - 1 if reloads(mapped, operand, level) else 0
+    around = [loop for number in range(first, level) for loop in mapped.order(number)]
+    last = next((x for x in reversed(around) if mapped.problem.moves(operand, x)), None)
+    for axis in mapped.problem.axes(operand):
+        loops = [loop for loop, _ in axis.terms]
+        if last in loops and len(loops) > 1:
+            return all(mapped.factor(loop, mapped.along(level)) == 1 for loop in loops)
+    return False
+
+
+def walked(mapped: Mapped, operand: Operand, above: int, level: int) -> tuple[int, int, int, int]:
+    """(down, filled, up, drained) between a level and the one `above`, both holding `operand`."""
+    if level == len(mapped.levels) and mapped.along(above) == mapped.along(level):
+        return private(mapped, operand, above)
     held: dict[Any, tuple[range, ...]] = {}
+    kept: dict[Any, frozenset[Element]] = {}
     down = filled = up = drained = 0
-    met: set[Element] = set()
+    met: set[Any] = set()
     apart = [a.name for a in mapped.machine.axes if not a.sums]
     at_elements = level == len(mapped.levels)
     for at, ranges in visits(mapped, operand, level):
-        fresh = [
-            (where, elements(mapped, operand, mine))
-            for where, mine in instances(mapped, level, ranges)
-            if at_elements or held.get(where) != at
-        ]
+        fresh = []
+        for where, mine in instances(mapped, level, ranges):
+            if at_elements or held.get(where) != at:
+                content = elements(mapped, operand, mine)
+                same = where in held and held[where][:-1] == at[:-1]
+                stays = kept[where] if same and slides(mapped, operand, level) else frozenset()
+                fresh.append((where, owner(mapped, above, mine), content - stays))
+                kept[where] = content
         if operand == "output":
-            for _, content in fresh:
+            for _, _, content in fresh:
                 drained += len(content)
-            places = {
-                (tuple(pair for pair in where if pair[0] in apart), element)
-                for where, content in fresh
-                for element in content
-            }
-            up += len(places)
-            news = {element for _, content in fresh for element in content}
+            up += len(
+                {
+                    (source, tuple(pair for pair in where if pair[0] in apart), element)
+                    for where, source, content in fresh
+                    for element in content
+                }
+            )
+            news = {(source, e) for _, source, content in fresh for e in content}
             filled += len(news & met)
             met |= news
         else:
-            filled += sum(len(content) for _, content in fresh)
-            down += len(frozenset().union(*(content for _, content in fresh)))
-        held.update((where, at) for where, _ in fresh)
+            filled += sum(len(content) for _, _, content in fresh)
+            down += len({(source, e) for _, source, content in fresh for e in content})
+        held.update((where, at) for where, _, _ in fresh)
     if operand == "output":
         down = up - len(met)
     return down, filled, up, drained

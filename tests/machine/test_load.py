@@ -68,8 +68,8 @@ def test_a_file_is_read_with_its_units(tmp_path: Path) -> None:
     machine = load_machine(path)
     dram, buffer, spad = machine.memories
     assert (machine.clock, machine.technology, machine.elements) == (200e6, 65.0, 168)
-    assert (dram.capacity, dram.flow, dram.read, dram.write) == (inf, 64.0, 512.0, 500.0)
-    assert (dram.overlap, dram.packed) == (False, {"input": "rlc"})
+    assert (dram.capacity, dram.flow["all"], dram.read, dram.write) == (inf, 64.0, 512.0, 500.0)
+    assert (dram.overlap, dram.packed) == ((), {"input": "rlc"})
     assert (buffer.capacity, buffer.width) == (108 * 1024 * 8, 64)
     assert (machine.instances(buffer), machine.instances(spad)) == (1, 168)
     assert [memory.name for memory in machine.levels("weight")] == ["DRAM", "spad"]

@@ -13,6 +13,7 @@ from codesign.ir.program import Program
 from codesign.ir.text import named_constants, print_program
 from codesign.rewrite.context import Context
 from codesign.targets.tvm.target import Cpu
+from tests.passes.bricks import Bricks
 from tests.passes.harness import apply, calibrated, kinds, same, snr_db
 from tests.strategies import inputs_of, networks
 
@@ -26,7 +27,7 @@ EXACT = [
     "factorize-tt{by=error,error=1e-6,slower=true}",
 ]
 SCHEDULING = ["layout", "place"]
-LOSSY = ["prune-magnitude", "quantize-int8"]
+LOSSY = ["assign-bits", "prune-magnitude", "quantize-int8"]
 
 
 def test_every_pass_is_tested_here() -> None:
@@ -79,6 +80,21 @@ def test_quantized_networks_stay_near(graph: Graph, method: str) -> None:
     want, got = evaluate(graph, data), evaluate(after, data)
     for name, array in want.items():
         assert snr_db(array, got[name]) > 12 or np.abs(array - got[name]).max() < 0.05, name
+
+
+@settings(deadline=None, max_examples=8)
+@given(graph=networks(), cost=st.sampled_from(["latency", "bytes"]))
+def test_assigned_networks_are_as_near_as_eight_bits(graph: Graph, cost: str) -> None:
+    context = calibrated(graph, 4, target=Bricks())
+    spec = f"assign-bits{{cost={cost},probes=2,rounds=3,samples=4,slower=true"
+    after = apply(graph, spec + "}", context)
+    assert context.calibration is not None
+    data = next(context.calibration.batches(graph))
+    want, got = evaluate(graph, data), evaluate(after, data)
+    for name, array in want.items():
+        assert snr_db(array, got[name]) > 10 or np.abs(array - got[name]).max() < 0.05, name
+    program = Program(after)
+    assert parse_program(print_program(program), named_constants(after)) == program
 
 
 @settings(deadline=None, max_examples=15)

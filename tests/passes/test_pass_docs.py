@@ -19,6 +19,7 @@ from codesign.ir.program import Program
 from codesign.rewrite.context import Context
 from codesign.rewrite.pass_ import Pass
 from codesign.targets.tvm.target import Cpu
+from tests.passes.bricks import Bricks
 from tests.passes.harness import calibrated
 
 PADDED = ((1, 1), (1, 1))
@@ -100,6 +101,7 @@ def _biased(b: Builder) -> str:
 
 
 EXAMPLES: dict[str, tuple[str, Callable[[Builder], str]]] = {
+    "assign-bits": ("{snr=20}", _biased),
     "canonicalize": ("", _canonicalize),
     "common-subexpressions": ("", _common),
     "dead-code": ("", _dead),
@@ -140,6 +142,8 @@ def test_docstring(name: str) -> None:
     builder = Builder("example")
     program = Program(builder.graph(build(builder)))
     context = context_for(program.graph)
+    if name == "assign-bits":
+        context.target = Bricks()
     if name in ("place", "layout"):
         context.target = Cpu("avx512")
     if name == "layout":

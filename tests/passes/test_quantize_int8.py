@@ -8,6 +8,7 @@ from codesign.errors import DataError, UnknownNameError, UsageError
 from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
 from codesign.ir.builder import Builder
+from codesign.ir.const import Const
 from codesign.ir.encodings import Int
 from codesign.ir.graph import Graph
 from codesign.ir.ops.activation import Clip, HardSwish, Relu, Sigmoid
@@ -325,7 +326,13 @@ def test_zero_is_exact_and_the_range_is_covered(a: float, b: float, width: int) 
 
 def test_biases_fit_their_accumulators() -> None:
     array = np.array([[1e-9], [1.0], [0.0]], np.float32)
-    form = weight(array, 8, True, np.array([1e6, 1.0, 3.0], np.float32), 1e-3)
+    form = weight(
+        array,
+        8,
+        True,
+        np.array([1e6, 1.0, 3.0], np.float32),
+        Int(8, Const(1e-3, "float32"), signed=False),
+    )
     scale = form.scale.array.astype(np.float64) * 1e-3
     assert (np.array([1e6, 1.0, 3.0]) / scale < 2**31).all() and (scale > 0).all()
     assert isinstance(form, Int) and form.axis == 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Point
 from codesign.mapping.group import Group
-from codesign.mapping.kernel import Layouts
+from codesign.mapping.kernel import Layouts, Widths
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import refuse_chain
 from codesign.targets.tvm.contraction import finish, refuse_integer, weight_codes
@@ -22,6 +22,7 @@ class Int8Kernel(CpuKernel):
     """A convolution on channels-last codes whose code is in `module`."""
 
     anchors: ClassVar[frozenset[str]] = frozenset({"conv"})
+    widths: ClassVar[tuple[Widths, ...]] = ((8, 8),)
     module: ClassVar[ModuleType]
 
     def accepts(self, shape: ConvShape) -> bool:

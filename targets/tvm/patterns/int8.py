@@ -12,7 +12,7 @@ from codesign.ir.fixedpoint import fixed_point
 from codesign.ir.program import Point
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
-from codesign.mapping.kernel import Layouts
+from codesign.mapping.kernel import Layouts, Widths
 from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import refuse_chain
 from codesign.targets.tvm.contraction import clamp_bounds, finish, refuse_integer, weight_codes
@@ -46,6 +46,7 @@ class LinearInt8(CpuKernel):
 
     name: ClassVar[str] = "linear-int8"
     anchors: ClassVar[frozenset[str]] = frozenset({"linear"})
+    widths: ClassVar[tuple[Widths, ...]] = ((8, 8),)
     efficiency: ClassVar[float] = 0.8
     rate: ClassVar[float] = 10.5
 

@@ -1,0 +1,1 @@
+"""Accelerators that are arrays of elements under memories: one machine file each."""

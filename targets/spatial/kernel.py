@@ -1,0 +1,151 @@
+"""What an array of elements runs, and what is left to the host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+from codesign.analysis.estimate import LayerCost
+from codesign.cost.candidates import Candidates
+from codesign.cost.evaluate import Costs, evaluate
+from codesign.errors import RefusedError
+from codesign.ir.ops import OPS
+from codesign.ir.program import Point
+from codesign.machine.load import parse_machine
+from codesign.machine.machine import Machine
+from codesign.mapping.group import Group
+from codesign.mapping.kernel import Kernel, Layouts
+from codesign.mapping.mapper import Found, search
+from codesign.mapping.refusal import Refusal
+from codesign.targets.spatial.layer import Layer, layer_of
+from codesign.targets.spatial.point import from_point, to_point
+from codesign.targets.spatial.target import MULTIPLY
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a search starts from: the text of a machine file, and what is wanted of it."""
+
+    text: str
+    objective: str
+    seconds: float
+
+    @property
+    def machine(self) -> Machine:
+        """The machine."""
+        return _machine(self.text)
+
+    @property
+    def aims(self) -> Sequence[str] | None:
+        """Aims of the search, None for those of the machine's own policy."""
+        if self.objective == "machine":
+            return None
+        others = [aim for aim in ("latency", "energy") if aim != self.objective]
+        return (self.objective, *others)
+
+
+@lru_cache(maxsize=64)
+def _machine(text: str) -> Machine:
+    return parse_machine(text)
+
+
+@lru_cache(maxsize=4096)
+def mapped(layer: Layer, given: Given) -> Found | str:
+    """The best mapping of a layer, or why there is none; equal layers are searched for once."""
+    machine = given.machine
+    try:
+        return search(
+            layer.problem, machine, layer.widths, layer.densities, given.aims, given.seconds
+        )
+    except RefusedError as error:
+        return str(error)
+
+
+@lru_cache(maxsize=4096)
+def priced(layer: Layer, given: Given, point: Point) -> Costs:
+    """What a layer costs with the mapping of `point`."""
+    one = Candidates.of(layer.problem, given.machine, from_point(point))
+    return evaluate(one, layer.widths, layer.densities)
+
+
+class Mapped(Kernel):
+    """A layer of multiplications on the array, element-wise ops as its results leave."""
+
+    name: ClassVar[str] = "mapped"
+    anchors: ClassVar[frozenset[str]] = MULTIPLY
+
+    def __init__(self, given: Given) -> None:
+        self.given = given
+
+    def refuse(self, group: Group) -> Refusal | None:
+        found = layer_of(group, self.given.machine)
+        if isinstance(found, Refusal):
+            return found
+        best = mapped(found, self.given)
+        if isinstance(best, str):
+            return Refusal(f"the loops are {_loops(found)}", best)
+        return None
+
+    def layouts(self, group: Group) -> Layouts:
+        return dict.fromkeys((*group.variables, *group.outputs))
+
+    def default(self, group: Group) -> Point:
+        best = mapped(self._layer(group), self.given)
+        if isinstance(best, str):
+            raise RefusedError(best)
+        return to_point(best.schedule)
+
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        layer, machine = self._layer(group), self.given.machine
+        costs = priced(layer, self.given, point)
+        cycles, energy = float(costs.cycles[0]), float(costs.picojoules[0])
+        parts = machine.datapath.parts(layer.widths.input, layer.widths.weight)
+        moved = {
+            m.name: int(costs.read[m.name][0] + costs.written[m.name][0]) // 8
+            for m in machine.memories
+        }
+        return LayerCost(
+            name=group.name,
+            op=group.anchor.kind,
+            kernel=self.name,
+            macs=group.macs,
+            latency_ms=float(costs.latency[0]) / machine.clock * 1e3,
+            cycles=cycles,
+            utilization=layer.problem.macs / (cycles * machine.elements * parts),
+            bound=costs.bound(),
+            energy_uj=energy / 1e6,
+            traffic_bytes=moved,
+            energy_parts_uj={name: float(pj[0]) / 1e6 for name, pj in costs.energy.items()},
+        )
+
+    def _layer(self, group: Group) -> Layer:
+        found = layer_of(group, self.given.machine)
+        if isinstance(found, Refusal):
+            raise RefusedError(f"%{group.name}: {found}")
+        return found
+
+
+def _loops(layer: Layer) -> str:
+    return ", ".join(f"{loop} {bound}" for loop, bound in layer.problem.bounds)
+
+
+class Host(Kernel):
+    """Any op that is no layer of multiplications: left to the host, at no cost that is counted."""
+
+    name: ClassVar[str] = "host"
+    anchors: ClassVar[frozenset[str]] = frozenset(OPS)
+
+    def refuse(self, group: Group) -> Refusal | None:
+        if group.anchor.kind in MULTIPLY or group.macs:
+            return Refusal(f"{group.anchor.kind} multiplies", "that is what the array is for")
+        return None
+
+    def layouts(self, group: Group) -> Layouts:
+        return dict.fromkeys((*group.variables, *group.outputs))
+
+    def default(self, group: Group) -> Point:
+        return ()
+
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        kind = group.anchor.kind
+        return LayerCost(group.name, kind, self.name, 0, 0.0, 0.0, 0.0, "host", energy_uj=0.0)

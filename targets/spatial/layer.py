@@ -1,0 +1,82 @@
+"""A group of ops as a machine sees it: its loops, the widths of its operands, how many are zero."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.cost.operands import Densities, Widths
+from codesign.cost.problem import Problem, problem_of
+from codesign.errors import UnsupportedModelError
+from codesign.ir.types import TensorType
+from codesign.machine.machine import Machine
+from codesign.mapping.group import Group
+from codesign.mapping.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a mapper needs to know of a layer."""
+
+    problem: Problem
+    widths: Widths
+    densities: Densities
+
+
+def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
+    """The layer that `group` is on `machine`, or what of it the machine does not take.
+
+    Operands that are no codes count as the widest that the datapath takes.
+    """
+    graph, anchor = group.graph, group.anchor
+    types, results = graph.input_types(anchor), graph.output_types(anchor)
+    nest = anchor.op.loops(types, results)
+    if nest is None:
+        return Refusal(f"{anchor.kind} has no loop nest of multiplications", "an array runs these")
+    try:
+        problem = problem_of(nest, types, results)
+    except UnsupportedModelError as error:
+        return Refusal(str(error), "an array multiplies two operands")
+    left, right = (types[access.operand] for access in nest.accesses[:2])
+    path = machine.datapath
+    found = []
+    for role, kind, offered in (("inputs", left, path.input), ("weights", right, path.weight)):
+        assert kind is not None
+        width = _width(kind, offered, path.kind == "fused")
+        if width is None:
+            return Refusal(
+                f"{role} have {bits(kind)} bits",
+                f"the datapath of {machine.name} takes {', '.join(map(str, offered))}",
+                f"assign at most {max(offered)} bits to them",
+            )
+        found.append(width)
+    result = bits(group.output_type)
+    sums = path.stored
+    widths = Widths(found[0], found[1], sums, sums if result is None else min(result, sums))
+    first = group.input(nest.accesses[0].operand) in graph.inputs
+    if machine.mapping.unfold == "all" or (machine.mapping.unfold == "first" and first):
+        problem = problem.unfolded()
+    problem = problem.padded() if machine.padding else problem
+    return Layer(problem, widths, Densities(weight=_density(group, nest.accesses[1].operand)))
+
+
+def bits(kind: TensorType) -> int | None:
+    """Bits of a code of `kind`, None if it holds no codes."""
+    return None if kind.integer is None else kind.integer.width
+
+
+def _width(kind: TensorType, offered: tuple[int, ...], narrow: bool) -> int | None:
+    """Bits that an element takes: a width of the datapath, or less if memories are `narrow`."""
+    need = bits(kind)
+    if need is None:
+        return max(offered)
+    if narrow and need < min(offered):
+        return need
+    return min((width for width in offered if width >= need), default=None)
+
+
+def _density(group: Group, role: int) -> float:
+    """Share of a constant operand that is not zero, at least one element's."""
+    const = group.constant(role)
+    if const is None or const.array.size == 0:
+        return 1.0
+    return max(1, int(np.count_nonzero(const.array))) / const.array.size

@@ -1,0 +1,108 @@
+"""Targets that a machine file describes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from codesign import spec
+from codesign.errors import UsageError
+from codesign.ir.encodings.tiled import Tiled
+from codesign.ir.types import TensorType
+from codesign.machine.load import parse_machine, read_machine
+from codesign.machine.machine import Machine
+from codesign.mapping.kernel import Kernel, Widths
+from codesign.mapping.target import Target
+
+MULTIPLY = frozenset({"conv", "conv-transpose", "linear", "matmul", "einsum"})
+MACHINES = Path(__file__).parent / "machines"
+
+
+@dataclass(frozen=True)
+class Spatial(Target):
+    """An array of elements under memories.
+
+    `objective` is what mappings are chosen for (`machine`: as the machine's own policy says),
+    `seconds` how long the search for one layer may go on.
+    """
+
+    name: ClassVar[str]
+
+    objective: Literal["machine", "latency", "energy", "edp"] = "machine"
+    seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise UsageError(f"target {self.name}: seconds is {self.seconds:g}, expected over 0")
+        assert self.machine
+
+    @property
+    def path(self) -> Path:
+        """The machine file."""
+        return MACHINES / f"{self.name}.toml"
+
+    @cached_property
+    def text(self) -> str:
+        """What the machine file says."""
+        return read_machine(self.path)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The machine."""
+        return parse_machine(self.text, str(self.path))
+
+    @property
+    def spec(self) -> str:
+        return spec.show(self.name, self)
+
+    @cached_property
+    def kernels(self) -> Sequence[Kernel]:
+        from codesign.targets.spatial.kernel import Given, Host, Mapped
+
+        given = Given(self.text, self.objective, self.seconds)
+        return [Mapped(given), Host()]
+
+    def tile(self, kind: TensorType) -> Tiled | None:
+        return None
+
+    def widths(self, kind: str) -> tuple[Widths, ...]:
+        path = self.machine.datapath
+        return tuple(sorted(product(path.weight, path.input))) if kind in MULTIPLY else ()
+
+
+@dataclass(frozen=True)
+class MachineFile(Spatial):
+    """The machine that the TOML file `file` describes; `--target file.toml` is short for it."""
+
+    name: ClassVar[str] = "machine"
+
+    file: str = ""
+
+    @property
+    def path(self) -> Path:
+        if not self.file:
+            raise UsageError("target machine needs option file, a machine's TOML file")
+        return Path(self.file)
+
+
+@dataclass(frozen=True)
+class Eyeriss(Spatial):
+    """Eyeriss, 168 elements, row-stationary, 16 bits (Chen et al., JSSC 2017)."""
+
+    name: ClassVar[str] = "eyeriss"
+
+
+@dataclass(frozen=True)
+class BitFusion(Spatial):
+    """Bit Fusion, 16 x 32 multipliers of 2 to 16 bits (Sharma et al., ISCA 2018)."""
+
+    name: ClassVar[str] = "bitfusion"
+
+
+@dataclass(frozen=True)
+class TpuV1(Spatial):
+    """Google's first TPU, 256 x 256 elements of 8 bits (Jouppi et al., ISCA 2017)."""
+
+    name: ClassVar[str] = "tpu_v1"
