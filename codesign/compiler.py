@@ -90,7 +90,8 @@ def compile_model(
     schedules after its last pass that changes the program (which undoes any scheduling before).
     `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
     the ledger shows accuracies. `measure` says which rows of the ledger are timed. `records` is a
-    tuning database; without it the user's own is used where there is one. `score_samples` is how
+    tuning database; without it the user's own is used where there is one, with "none" neither
+    records nor a profile. `score_samples` is how
     many samples the ledger scores, 0 for all; else the first 1,024 with labels, 64 without. With
     `require_speedup` passes that do not make the program so many times faster are undone. `device`
     is the RPC key of remote devices: what was measured of those is used, not of this machine.

@@ -109,7 +109,7 @@ def missing_package(error: ImportError) -> MissingPackageError | None:
         return None
     return MissingPackageError(
         f"this needs the package {package}, which is not installed; "
-        f"pip install 'codesign[{EXTRAS[package]}]'"
+        f"{how_to_install(EXTRAS[package])}"
     )
 
 
@@ -154,6 +154,11 @@ def lacking(error: BaseException) -> ResourceError | None:
 def out_of_memory(error: BaseException) -> bool:
     """Whether there was no memory for something."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY)
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs what an extra of codesign needs, and keeps the installation."""
+    return f'pip install -c constraints.txt -e ".[{extra}]" in the checkout of codesign'
 
 
 @contextmanager

@@ -15,9 +15,11 @@ class LayerCost:
     of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
     bytes moved by memory level. `alternatives` are other kernels' latencies in ms. `origin` says
     where the latency comes from: the kernel's `model`, the model corrected by the device's
-    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. `error` is its
-    relative standard error, None where it is not known. `energy_parts_uj` is the energy by memory,
-    of multiplications (`mac`) and of what is drawn all the time (`idle`), where it is known.
+    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. What was tuned
+    keeps in `model_ms` the latency by the model, to be compared with those of `alternatives`, which
+    are always by the model. `error` is the relative standard error of `latency_ms`, None where it
+    is not known. `energy_parts_uj` is the energy by memory, of multiplications (`mac`) and of what
+    is drawn all the time (`idle`), where it is known.
     """
 
     name: str
@@ -34,6 +36,12 @@ class LayerCost:
     origin: str = "model"
     error: float | None = None
     energy_parts_uj: Mapping[str, float] = field(default_factory=dict)
+    model_ms: float | None = None
+
+    @property
+    def modelled_ms(self) -> float:
+        """The latency by the model, whatever was measured."""
+        return self.latency_ms if self.model_ms is None else self.model_ms
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -64,6 +72,11 @@ class Estimate:
     def unsure(self) -> tuple[LayerCost, ...]:
         """The layers that take time and whose error is not known."""
         return tuple(x for x in self.layers if x.error is None and x.latency_ms > 0)
+
+    @property
+    def tuned(self) -> int:
+        """How many layers have the latency and the schedule of a tuning record."""
+        return sum(layer.origin == "tuned" for layer in self.layers)
 
     @property
     def energy_uj(self) -> float | None:

@@ -26,7 +26,7 @@ from codesign.cli import (
     tune,
 )
 from codesign.cli.interrupts import Interrupts, interrupted
-from codesign.cli.output import fail, say, settings
+from codesign.cli.output import fail, say, settings, tell
 from codesign.cli.streams import close_stdout, open_streams, stdout_fails
 from codesign.errors import (
     CodesignError,
@@ -87,7 +87,7 @@ Misuse: type[Exception] = typer.BadParameter.__bases__[
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of the command line `arguments`; errors are told in words."""
-    settings.json = settings.verbose = settings.quiet = False
+    settings.json = settings.verbose = settings.quiet = settings.events = False
     open_streams()
     try:
         return _outcome(arguments)
@@ -157,7 +157,11 @@ def _failed_output(error: OSError) -> int:
 
 
 def _interrupted() -> int:
-    print("interrupted; nothing was left half written", file=sys.stderr)
+    text = "interrupted; nothing was left half written"
+    if settings.events:
+        tell({"event": "error", "text": text})
+    else:
+        print(text, file=sys.stderr)
     return INTERRUPTED
 
 

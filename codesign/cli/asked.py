@@ -11,6 +11,7 @@ from codesign.cli import options
 
 if TYPE_CHECKING:
     from codesign.compiler import Job, Progress
+    from codesign.mapping.target import Target
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Asked:
     seed: options.Seed = None
     threads: options.Threads = None
     device: options.Device = None
+    tuning_records: options.Records = None
     json: options.Json = False
     verbose: options.Verbose = False
     quiet: options.Quiet = False
@@ -51,9 +53,16 @@ class Asked:
             seed=self.seed,
             progress=progress,
             device=self.device,
-            **more,
+            **{"records": self.tuning_records, **more},
         )
         return replace(found, seconds=time.perf_counter() - started)
+
+    def machine(self) -> "Target":
+        """The target alone, before anything is read that takes long."""
+        from codesign.cli.request import choose, make_target
+
+        chosen = choose(self.recipe, self.passes, self.assignments, "default")
+        return make_target(self.target, chosen, self.threads)
 
 
 def asking(verb: Callable[..., None]) -> Callable[..., None]:

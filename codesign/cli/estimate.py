@@ -41,6 +41,7 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
             ("MACs", lambda x: count(x.macs)),
             ("cycles", lambda x: count(x.cycles)),
             ("ms", lambda x: ms(x.latency_ms)),
+            ("from", lambda x: x.origin if estimate.tuned else ""),
             ("+-", lambda x: "" if x.error is None else percent(x.error)),
             ("uJ", lambda x: count(x.energy_uj)),
             ("utilization", lambda x: percent(x.utilization)),
@@ -51,6 +52,11 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
     )
     bar = error_bar(estimate)
     console().print(f"total: {ms(estimate.latency_ms)} ms{bar}, {count(estimate.macs)} MACs")
+    if estimate.tuned:
+        console().print(
+            f"tuned: {estimate.tuned} of {len(estimate.layers)} layers have schedule and time of a "
+            "tuning record, cycles and utilization follow; --tuning-records none leaves them aside"
+        )
 
 
 def error_bar(estimate: "Estimate") -> str:

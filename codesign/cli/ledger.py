@@ -52,6 +52,11 @@ def legend(rows: Sequence[Row]) -> Iterator[str]:
             "measured ms: the program after that pass, with kernels and layouts chosen for it; "
             "input: the model as it came"
         )
+    if rows[-1:] and rows[-1].get("tuned"):
+        yield (
+            f"predicted ms: in the end {rows[-1]['tuned']} of {rows[-1]['layers']} layers with "
+            "schedule and time of a tuning record, the others by the cost model"
+        )
     scored = next((row for row in rows if row["samples"]), None)
     if scored is None:
         return

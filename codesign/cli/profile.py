@@ -40,10 +40,10 @@ def profile_verb(
     from codesign.cli.request import make_target, parse_tracker
     from codesign.profiling.run import Settings, make_profile
     from codesign.rewrite.recipe import Recipe
-    from codesign.tune.paths import default_path
+    from codesign.tune.paths import database
 
     goal = make_target(target, Recipe(), threads)
-    records = tuning_records or default_path()
+    records = database(tuning_records)
     if forget:
         show_forgotten(goal, records, rpc_key)
         return

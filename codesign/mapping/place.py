@@ -74,12 +74,12 @@ def apart(group: Group, target: Target) -> list[Choice]:
 
 
 def parted(group: Group, target: Target) -> dict[str, float]:
-    """What the kernels of several layers would take apart, in ms by their names; {} for one."""
+    """What kernels would take apart, in ms of the model by their names; {} for one layer."""
     if all(node.op.elementwise for node in group.chain):
         return {}
     pieces = apart(group, target)
     names = " + ".join(kernel.name for kernel, _, _ in pieces)
-    return {names: sum(target.cost(*piece).latency_ms for piece in pieces)}
+    return {names: sum(target.modelled(*piece).latency_ms for piece in pieces)}
 
 
 def _scheduled(kernel: Kernel, group: Group, target: Target) -> Choice:

@@ -8,7 +8,7 @@ from codesign.errors import StoreError
 from codesign.mapping.target import Target
 from codesign.profile.table import profile_path
 from codesign.runtime.host import device
-from codesign.tune.journal import BARE
+from codesign.tune.naming import BARE
 from codesign.tune.ranking import Entry
 from codesign.tune.store import Store
 from codesign.tune.trial import Device

@@ -23,7 +23,7 @@ from codesign.runtime.host import device
 from codesign.tune.journal import Journal
 from codesign.tune.outcome import Outcome
 from codesign.tune.pool import Pool, Worker
-from codesign.tune.remote import Tracker
+from codesign.tune.remote import Tracker, check
 from codesign.tune.store import Store
 from codesign.tune.timing import Limits
 from codesign.tune.work import parcel
@@ -244,6 +244,8 @@ def make_profile(
             f"target {target.spec} cannot be measured on this machine, so there is nothing to "
             "profile; run this where the target runs, or on devices of an RPC tracker"
         )
+    if remote is not None:
+        check(target, remote)
     place = device(remote.key if remote else None)
     path = profile_path(records.parent, target.spec, place)
     before = _stored(path, target)

@@ -18,7 +18,8 @@ class Row:
     data called `scored_on` (validation, calibration). `seconds` is what the pass took, questions
     left aside. `refused` tells of a pass that was undone because it did not pay: the row is of the
     program without it, and nothing is noted. `speedup` is how many times faster the pass made the
-    program, where that was asked for.
+    program, where that was asked for. Of `layers` estimated `tuned` have the time that a tuning
+    record gives.
     """
 
     step: str
@@ -40,6 +41,8 @@ class Row:
     scored_on: str = ""
     refused: bool = False
     speedup: float | None = None
+    tuned: int = 0
+    layers: int = 0
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""

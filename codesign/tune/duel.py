@@ -31,6 +31,17 @@ class Duel:
         return median(a / b for a, b in zip(self.first, self.second, strict=True))
 
     @property
+    def seconds(self) -> float:
+        """Median of the first."""
+        return median(self.first)
+
+    @property
+    def against(self) -> float:
+        """What the second takes where the first takes `seconds`: by the ratio, since a machine that
+        changes its speed during a duel moves the medians of both apart."""
+        return self.seconds / self.ratio
+
+    @property
     def chance(self) -> float:
         """How likely as many rounds won by the first, or more, were by chance."""
         return sign_test(self.first, self.second)

@@ -9,6 +9,7 @@ from codesign.mapping.records import Known
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
 from codesign.tune.duel import Duel
+from codesign.tune.naming import BARE
 from codesign.tune.outcome import Outcome
 from codesign.tune.point import print_point
 from codesign.tune.search import Choice
@@ -17,8 +18,6 @@ from codesign.tune.store import Store
 from codesign.tune.trial import Device, Status, Trial, faster_than
 from codesign.tune.trial import Task as Stored
 from codesign.tune.work import Task
-
-BARE = "bare "  # in front of the text of a task that was timed without the layouts around it
 
 
 class Journal:
@@ -34,6 +33,8 @@ class Journal:
         self.store, self.target, self.bare = store, target, bare
         self.device = Device(fingerprint)
         self.versions = {name: kernel_version(k) for name, k in target.by_name.items()}
+        self.seen = 0  # the last row that `news` told of
+        self.own: set[str] = set()  # digests of what was stored here
         store.add_device(self.device)
 
     def stored(self, task: Task) -> Stored:
@@ -66,6 +67,19 @@ class Journal:
         found = self.store.sights(self.target.spec, self.device.key)
         return [sight for sight in found if self.versions.get(sight.kernel) == sight.version]
 
+    def news(self, tasks: Sequence[Task]) -> list[tuple[Task, Trial]]:
+        """What came into the store since the last call, the first time all, but not from here.
+
+        Trials of the present code and duels that were won, in the order of storing.
+        """
+        keys = {self.stored(task).key: task for task in tasks}
+        self.seen, found = self.store.news(self.seen, self.device.key, keys)
+        return [
+            (keys[trial.task], trial)
+            for trial in found
+            if self.versions.get(trial.kernel) == trial.version and trial.digest not in self.own
+        ]
+
     def keep(self, task: Task, choice: Choice, outcome: Outcome) -> None:
         """Store a trial; it is on disk when this returns. Nothing is stored of what is none."""
         if outcome.status == "lost" or outcome.status == "unable":
@@ -94,25 +108,19 @@ class Journal:
         if status == "ok":
             low, middle, high = spread(seconds)
             times = {"seconds": middle, "low": low, "high": high, "repeats": len(seconds)}
-        self.store.add(
-            Trial(
-                stored.key,
-                self.device.key,
-                kernel,
-                self.versions[kernel],
-                point,
-                status,
-                **times,
-                ratio=ratio,
-                message=message,
-            )
+        trial = Trial(
+            stored.key,
+            self.device.key,
+            kernel,
+            self.versions[kernel],
+            point,
+            status,
+            **times,
+            ratio=ratio,
+            message=message,
         )
-
-    def winner(self, task: Task) -> Choice | None:
-        """What compiling uses for `task`, if anything was found."""
-        trials = self.store.trials(self.stored(task).key, self.device.key)
-        won = winner([t for t in trials if self.versions.get(t.kernel) == t.version])
-        return None if won is None else (won.kernel, won.point)
+        self.own.add(trial.digest)
+        self.store.add(trial)
 
 
 def winner(trials: Sequence[Trial]) -> Trial | None:
@@ -174,8 +182,8 @@ def _current(trial: Trial, target: Target) -> bool:
 
 
 def spread(seconds: tuple[float, ...]) -> tuple[float, float, float]:
-    """10th percentile, median and 90th percentile."""
+    """10th percentile, median and 90th percentile, in order whatever interpolating rounds."""
     if len(seconds) < 2:
         return seconds[0], seconds[0], seconds[0]
     cuts = quantiles(seconds, n=10, method="inclusive")
-    return cuts[0], cuts[4], cuts[8]
+    return min(cuts[0], cuts[4]), cuts[4], max(cuts[4], cuts[8])

@@ -141,6 +141,11 @@ class Pool:
         """Whether any worker is starting or measuring."""
         return any(not worker.idle for worker in self.workers)
 
+    @property
+    def measuring(self) -> bool:
+        """Whether any worker has something to answer."""
+        return any(worker.reply is not None for worker in self.workers)
+
     def give(self, worker: Worker, parcel: Parcel, message: Message, reply: Reply) -> None:
         """Send a message about the task of `parcel`, which is sent along the first time."""
         if parcel.work not in worker.known:

@@ -25,6 +25,11 @@ class Entry(NamedTuple):
     ratio: float | None = None
 
     @property
+    def duel(self) -> bool:
+        """Whether it tells of a duel that was won, and no trial."""
+        return self.ratio is not None
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """What was measured: two trials of the same are repetitions."""
         return self[1:6]

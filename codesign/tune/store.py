@@ -30,12 +30,13 @@ from codesign.tune.trouble import damaged
 
 @dataclass(frozen=True)
 class Counts:
-    """How much a store holds; `by_status` has every status."""
+    """How much a store holds: finished trials, duels won, and trials by status, every one named."""
 
     trials: int
     tasks: int
     devices: int
     by_status: Mapping[str, int]
+    duels: int = 0
 
 
 class Store:
@@ -110,6 +111,16 @@ class Store:
         sql = f"SELECT id, digest, {', '.join(TRIAL)} FROM trial{where} ORDER BY id"
         return [to_trial(row, self.path) for row in self._connection.read(sql, *values)]
 
+    def news(self, since: int, device: str, tasks: Collection[str]) -> tuple[int, list[Trial]]:
+        """The trials of `tasks` on `device` that came after row `since`, and the last such row."""
+        marks = ", ".join("?" * len(tasks))
+        sql = (
+            f"SELECT id, digest, {', '.join(TRIAL)} FROM trial "
+            f"WHERE id > ? AND device = ? AND +task IN ({marks}) ORDER BY id"
+        )  # the sign keeps SQLite from looking into the index by task, where all rows are old
+        rows = self._connection.read(sql, since, device, *tasks)
+        return (rows[-1][0] if rows else since), [to_trial(row, self.path) for row in rows]
+
     def entries(
         self, task: str | None = None, device: str | None = None, kernel: str | None = None
     ) -> list[Entry]:
@@ -156,12 +167,15 @@ class Store:
 
     def counts(self) -> Counts:
         """How many trials, tasks and devices there are."""
-        rows = self._connection.read("SELECT status, count(*) FROM trial GROUP BY status")
-        by_status = dict.fromkeys(map(str, STATUSES), 0) | dict(rows)
-        ((tasks, devices),) = self._connection.read(
-            "SELECT (SELECT count(*) FROM task), (SELECT count(*) FROM device)"
+        rows = self._connection.read(
+            "SELECT status, count(*) FROM trial WHERE ratio IS NULL GROUP BY status"
         )
-        return Counts(sum(by_status.values()), tasks, devices, by_status)
+        by_status = dict.fromkeys(map(str, STATUSES), 0) | dict(rows)
+        ((tasks, devices, duels),) = self._connection.read(
+            "SELECT (SELECT count(*) FROM task), (SELECT count(*) FROM device), "
+            "(SELECT count(*) FROM trial WHERE ratio IS NOT NULL)"
+        )
+        return Counts(sum(by_status.values()), tasks, devices, by_status, duels)
 
     def forget(self, choose: Callable[[Sequence[Entry]], Collection[int]]) -> int:
         """Drop the trials whose ids `choose` names when shown all, in one transaction; how many.

@@ -20,13 +20,13 @@ from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.matmul import Linear, MatMul
 from codesign.ir.types import TensorType
 from codesign.machine.load import load_machine
-from codesign.machine.machine import Axis, Datapath, Machine, Memory
+from codesign.machine.machine import OPERANDS, Axis, Datapath, Machine, Memory
 from codesign.mapping.mapper import search
 from codesign.targets.spatial.simulate.operands import Operands, unfolded
 from codesign.targets.spatial.simulate.run import Run, simulate
 
 EYERISS = load_machine(Path("targets/spatial/machines/eyeriss.toml"))
-ALL = ("input", "weight", "output")
+ALL = OPERANDS
 WIDTHS = Widths(8, 8, 16, 8)
 
 
@@ -185,8 +185,8 @@ def test_what_is_no_mapping_of_the_machine_is_refused() -> None:
     uneven = replace(schedule, held=((("c", 8), ("m", 21), ("n", 6)), (("c", 3),)), unrolled=())
     with pytest.raises(RefusedError, match="must divide"):
         simulate(problem, EYERISS, uneven, WIDTHS, operands)
+    wide = replace(schedule, unrolled=(("rows", (("c", 13),)),), held=((("c", 33),), ()))
     with pytest.raises(RefusedError, match="has 12 elements"):
-        wide = replace(schedule, unrolled=(("rows", (("c", 13),)),), held=((("c", 33),), ()))
         simulate(problem, EYERISS, wide, WIDTHS, operands)
 
 
