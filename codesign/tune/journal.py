@@ -70,14 +70,17 @@ class Journal:
     def news(self, tasks: Sequence[Task]) -> list[tuple[Task, Trial]]:
         """What came into the store since the last call, the first time all, but not from here.
 
-        Trials of the present code and duels that were won, in the order of storing.
+        Trials of the present code and duels that were won, in the order of storing. One whose
+        worker was killed is left out, to be tried again: the machine may have been short of memory.
         """
         keys = {self.stored(task).key: task for task in tasks}
         self.seen, found = self.store.news(self.seen, self.device.key, keys)
         return [
             (keys[trial.task], trial)
             for trial in found
-            if self.versions.get(trial.kernel) == trial.version and trial.digest not in self.own
+            if self.versions.get(trial.kernel) == trial.version
+            and trial.digest not in self.own
+            and trial.status != "killed"
         ]
 
     def keep(self, task: Task, choice: Choice, outcome: Outcome) -> None:
