@@ -1,5 +1,6 @@
 """Model + target + passes -> compiled program: the one main path."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -180,6 +181,17 @@ def estimate_model(
     """What each layer would cost on `target` after the passes; nothing is built or measured."""
     job = prepare(model, target, passes, recipe, calibration, seed=seed)
     return job.target.estimate(run_passes(job))
+
+
+def with_target(job: Job, target: Target) -> Job:
+    """`job` for another target."""
+    return replace(job, target=target, context=replace(job.context, target=target))
+
+
+def identity(job: Job) -> str:
+    """Tells models and passes apart, whatever the target."""
+    text = f"{job.program.graph} {resolved(job.passes, '', job.context.seed)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def run_passes(job: Job) -> Program:

@@ -1,24 +1,55 @@
 """`codesign estimate`: what each layer would cost, without building anything."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from codesign.cli.asked import Asked, asking
 from codesign.cli.output import console, result, settings
 from codesign.cli.progress import progress
 from codesign.cli.tables import count, ms, percent, show_table, size
+from codesign.errors import UsageError
 
 if TYPE_CHECKING:
     from codesign.analysis.estimate import Estimate
+    from codesign.mapping.target import Target
+
+
+Sweep = Annotated[
+    str | None,
+    typer.Option(
+        "--sweep",
+        metavar="RANGES",
+        help='Over options of the target: "array=8x8..32x32,dataflow=ws|os".',
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="With --sweep: keep each point here as it is done; run again to go on.",
+    ),
+]
 
 
 @asking
-def estimate_verb(asked: Asked) -> None:
+def estimate_verb(asked: Asked, sweep: Sweep = None, output: Output = None) -> None:
     """Estimate cycles, latency, utilization and traffic of each layer on a target.
 
-    Energy too where the target knows it.
+    Energy too where the target knows it. With --sweep the totals for each of several targets, and
+    which of them no other beats in both latency and energy.
     """
     from codesign.compiler import run_passes
 
+    if sweep is not None:
+        show_sweep(asked, sweep, output)
+        return
+    if output is not None:
+        raise UsageError("--output keeps the points of a --sweep; give that too")
     with progress("estimate") as report:
         work = asked.job(report)
         estimate = work.target.estimate(run_passes(work))
@@ -27,6 +58,34 @@ def estimate_verb(asked: Asked) -> None:
         result({**head, **estimate.json()})
     else:
         show_estimate(estimate, f"{work.program.graph.name} on {work.target.spec}")
+
+
+def show_sweep(asked: Asked, text: str, records: Path | None) -> None:
+    """A row a target, the totals."""
+    from codesign.compiler import identity, run_passes, with_target
+    from codesign.sweep import points, swept
+
+    targets = points(asked.target or "", text)
+    with progress("estimate") as report:
+        work = replace(asked, target=targets[0]).job(report)
+        name = work.program.graph.name
+
+        def estimate(target: "Target") -> "Estimate":
+            return target.estimate(run_passes(with_target(work, target)))
+
+        found = swept(targets, identity(work), estimate, records, report)
+    if settings.json:
+        result({"model": name, "sweep": text, "points": [one.json() for one in found]})
+        return
+    columns = (
+        ("target", lambda x: x.target),
+        ("best", lambda x: "*" if x.best else ""),
+        ("cycles", lambda x: "" if x.refused else count(x.cycles)),
+        ("ms", lambda x: "" if x.refused else ms(x.latency_ms)),
+        ("uJ", lambda x: count(x.energy_uj)),
+        ("refused", lambda x: x.refused),
+    )
+    show_table(f"{name}: * where no other target is better in both", columns, found, left=2)
 
 
 def show_estimate(estimate: "Estimate", title: str) -> None:
