@@ -8,6 +8,7 @@ from math import inf, isfinite
 
 from codesign.tune.duel import Duel
 from codesign.tune.search import Search
+from codesign.tune.trial import Trial
 
 FIRST_HOPE = 0.5
 MEMORY = 0.85  # how much of the expectation stays after a trial that improved nothing
@@ -25,6 +26,7 @@ class Account:
         self.trials = 0
         self.walls: list[float] = []  # seconds that trials took in this run, building included
         self.duels: list[Duel] = []
+        self.judged: list[Trial] = []  # of others, as far as they say what compiling uses
 
     def note(self, before: float, after: float) -> None:
         """A trial brought the best from `before` to `after` seconds."""

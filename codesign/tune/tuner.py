@@ -14,7 +14,7 @@ from codesign.mapping.target import Target
 from codesign.tune.budget import Account, choose
 from codesign.tune.duel import Duel
 from codesign.tune.interrupt import Interrupt
-from codesign.tune.journal import Journal
+from codesign.tune.journal import Journal, winner
 from codesign.tune.learned import Learned
 from codesign.tune.outcome import Outcome
 from codesign.tune.pool import Pool, Worker
@@ -119,16 +119,25 @@ class Tuner:
         """Take up what the store has got since: of earlier runs first, then of other processes."""
         for task, trial in self.journal.news(self.tasks):
             account, choice = self.by_work[task.work], (trial.kernel, trial.point)
+            if trial.ratio is not None or trial.status == "wrong":
+                account.judged.append(trial)
+                self._follow(account)
             if trial.ratio is not None:
-                if choice in account.search.candidates:
-                    account.search.incumbent = choice
-                    self.tuned.add(task.work)
                 continue
             account.search.done(choice, inf if trial.seconds is None else trial.seconds, now)
             account.given += 1
             account.trials += 1
             self.spent += 1
             self.fresh += now
+
+    def _follow(self, account: Account) -> None:
+        """Take for the incumbent what compiling uses by what is in the store."""
+        won = winner(account.judged)
+        choice = (won.kernel, won.point) if won else account.search.task.start
+        if choice in account.search.candidates:
+            account.search.incumbent = choice
+        if won is not None:
+            self.tuned.add(account.search.task.work)
 
     def _search(self, pool: Pool) -> None:
         while not self.interrupt.asked:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ Event = dict[str, Any]
 START = task().start
 OTHERS = [choice for choice in task().candidates(TARGET) if choice != START]
 FAST = OTHERS[-1]
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Whoever runs the tests in the background has interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def law(choice: Choice) -> float:
@@ -242,6 +250,23 @@ def test_a_winner_of_another_tuner_is_what_has_to_be_beaten(
     (duel,) = (event for event in events if event["event"] == "duel")
     assert duel["against_ms"] == pytest.approx(0.7) and found.settled == FAST
     assert events[-1]["tuned"] == 1
+
+
+def test_what_has_to_be_beaten_is_what_compiling_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, best, last = tmp_path / "t.db", OTHERS[0], OTHERS[1]
+    times = {START: 1e-3, best: 0.6e-3, last: 0.9e-3}
+    pool = install(monkeypatch, lambda choice: times.get(choice, 2e-3))
+    with Store(path) as store:
+        journal = Journal(store, TARGET, device())
+        for choice in (best, last):
+            journal.keep(task(), choice, Outcome("ok", (2e-3,) * 3))
+            journal.settle(task(), choice, pool.fight(choice, START, 40), START)
+    (found,), events, _ = run(path)
+    used = [(a.kernel, a.point) for a in informed(TARGET, path).place(network()).placement]
+    assert found.settled == best and best in used and events[-1]["tuned"] == 1
+    assert pool.measured[0] == best and not pool.duelled
 
 
 def test_different_seeds_measure_in_different_orders(
