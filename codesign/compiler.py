@@ -46,12 +46,16 @@ SCHEDULE = ("place", "layout")
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done: a program, passes, a target, and the context they run in."""
+    """What is to be done: a program, passes, a target, and the context they run in.
+
+    `seconds` is what reading and checking all of it took.
+    """
 
     program: Program
     target: Target
     passes: Sequence[Pass]
     context: Context
+    seconds: float = 0.0
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -86,7 +90,8 @@ def compile_model(
     schedules after its last pass that changes the program (which undoes any scheduling before).
     `calibration` and `validation` are .npz files or mappings of arrays [samples, ...]; with labels
     the ledger shows accuracies. `measure` says which rows of the ledger are timed. `records` is a
-    tuning database; without it the user's own is used where there is one. `score_samples` is how
+    tuning database; without it the user's own is used where there is one, with "none" neither
+    records nor a profile. `score_samples` is how
     many samples the ledger scores, 0 for all; else the first 1,024 with labels, 64 without. With
     `require_speedup` passes that do not make the program so many times faster are undone. `device`
     is the RPC key of remote devices: what was measured of those is used, not of this machine.
@@ -121,6 +126,7 @@ def prepare(
     device: str | None = None,
 ) -> Job:
     """Everything that `compile_model` needs, read and checked before any long step."""
+    started = time.perf_counter()
     plan = choose_recipe(passes, recipe)
     goal = informed(make_target(target or plan.target or "cpu"), records, device)
     with plan.blamed():
@@ -137,7 +143,7 @@ def prepare(
         context.check(step.needs, step.name)
     if progress is not None:
         context.progress = progress
-    return Job(program, goal, steps, context)
+    return Job(program, goal, steps, context, time.perf_counter() - started)
 
 
 def compile_job(
@@ -158,7 +164,7 @@ def compile_job(
     job.target.verify(placed)
     built = job.target.build(placed)
     compiled = finish(placed, job.target, built, ledger, job.recipe, measure)
-    compiled.report["seconds"] = time.perf_counter() - started
+    compiled.report["seconds"] = job.seconds + time.perf_counter() - started
     job.context.progress("done", 1.0)
     return compiled
 

@@ -73,6 +73,18 @@ class StoreError(CodesignError):
     """A tuning database cannot be opened, read or written; what it holds was left as it is."""
 
 
+class ResourceError(CodesignError):
+    """The machine lacks room, memory or a permission; nothing is wrong with what was asked for."""
+
+
+class EmptyStoreError(StoreError):
+    """A file that is to be read holds no tuning database yet, nor anything else."""
+
+
+class DamagedStoreError(StoreError):
+    """A tuning database, or a part of it, is not as it was written."""
+
+
 class MachineError(UsageError):
     """A machine description is wrong: the message names the key, the unit and what would do."""
 
@@ -97,8 +109,56 @@ def missing_package(error: ImportError) -> MissingPackageError | None:
         return None
     return MissingPackageError(
         f"this needs the package {package}, which is not installed; "
-        f"pip install 'codesign[{EXTRAS[package]}]'"
+        f"{how_to_install(EXTRAS[package])}"
     )
+
+
+MEMORY = ("bad_alloc", "Cannot allocate memory", "Unable to allocate", "out of memory")
+LACKS = {  # what is missing, by what systems, C++ and Python say then
+    ("MemoryError", *MEMORY): (
+        "there is not enough memory; end other programs or raise the limit (ulimit -v)"
+    ),
+    ("No space left on device", "Disk quota exceeded"): (
+        "the disk is full; free some space, or set TMPDIR to a folder on a disk with room"
+    ),
+    ("File too large",): "the limit on file sizes is too low; raise it (ulimit -f)",
+    ("Permission denied", "Read-only file system", "No usable temporary directory"): (
+        "a file cannot be written; check the rights, or set TMPDIR to a folder that can be written"
+    ),
+    ("Too many open files",): "too many files are open; raise the limit (ulimit -n)",
+}
+
+
+def lacking_in(text: str) -> str | None:
+    """What the machine lacks and what would help, if `text` of an error or a log says so."""
+    for signs, words in LACKS.items():
+        for sign in signs:
+            if sign in text:
+                return f"{words} ({sign})"
+    return None
+
+
+def lacking(error: BaseException) -> ResourceError | None:
+    """What the machine lacks, where `error` or one that led to it says so."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ResourceError):
+            return seen
+        found = lacking_in(f"{type(seen).__name__}: {seen}")
+        if found is not None:
+            return ResourceError(found)
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether there was no memory for something."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY)
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs what an extra of codesign needs, and keeps the installation."""
+    return f'pip install -c constraints.txt -e ".[{extra}]" in the checkout of codesign'
 
 
 @contextmanager
@@ -107,7 +167,8 @@ def foreign_code(
 ) -> Iterator[None]:
     """Within, what somebody else's code raises, sys.exit included, becomes `blame` of it in words.
 
-    Errors of the types `passing` stay as they are, and a package that is missing is named.
+    Errors of the types `passing` stay as they are, and a package that is missing is named. For want
+    of memory nobody is blamed: ResourceError.
     """
     try:
         yield
@@ -118,4 +179,6 @@ def foreign_code(
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
             raise missing from None
+        if out_of_memory(error) and (lack := lacking(error)):
+            raise lack from error
         raise blame(f"{type(error).__name__}: {error}") from error

@@ -84,12 +84,7 @@ def _call(text: str) -> tuple[Any, Any]:
     if "" not in sys.path:
         sys.path.insert(0, "")
     with _blamed(f"importing module {module}"):
-        try:
-            made = getattr(import_module(module), function)
-        except (ImportError, AttributeError, ValueError) as error:
-            missing = missing_package(error) if isinstance(error, ImportError) else None
-            what = f"cannot find {function} in module {module}: {error}"
-            raise missing or UsageError(what) from None
+        made = _found(module, function)
     if not callable(made):
         raise UsageError(f"{text} is no function that returns a model")
     with _blamed(text):
@@ -102,6 +97,20 @@ def _call(text: str) -> tuple[Any, Any]:
             f"{text} returned {model[:80]!r}; expected a model, or an .onnx or .pt2 file"
         )
     return model, example_inputs
+
+
+def _found(module: str, function: str) -> Any:
+    """`function` of `module`; UsageError says which of them is not there, or what it imports."""
+    try:
+        return getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        missing = missing_package(error) if isinstance(error, ImportError) else None
+        itself = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(
+            f"{error.name}."
+        )
+        if isinstance(error, ImportError) and not itself:
+            raise missing or UsageError(f"cannot import module {module}: {error}") from None
+        raise UsageError(f"cannot find {function} in module {module}: {error}") from None
 
 
 def _blamed(what: str) -> AbstractContextManager[None]:

@@ -71,7 +71,7 @@ def next_best(others: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def alternatives(group: Group, target: Target, chosen: str) -> dict[str, Any]:
-    """For each other kernel that starts with the group's anchor: `latency_ms`, or why not.
+    """For each other kernel with the group's anchor: `latency_ms` by the model, or why not.
 
     For several layers in one kernel also the kernels that would run them apart, as one entry.
     """
@@ -83,6 +83,6 @@ def alternatives(group: Group, target: Target, chosen: str) -> dict[str, Any]:
         if refusal is not None:
             found[kernel.name] = {"refusal": asdict(refusal)}
         else:
-            latency = target.cost(kernel, group, kernel.default(group)).latency_ms
+            latency = target.modelled(kernel, group, kernel.default(group)).latency_ms
             found[kernel.name] = {"latency_ms": latency}
     return found

@@ -9,14 +9,17 @@ from typing import Any
 class LayerCost:
     """The cost of one placed group of ops.
 
+    `macs` are the multiply-accumulates that its kernel does: a sparse one leaves the zeros out.
     `latency_ms` is the whole time, `cycles` the time the compute array is busy or stalled on
     on-chip memory, `energy_uj` None where the target has no energy model, `utilization` the share
     of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
     bytes moved by memory level. `alternatives` are other kernels' latencies in ms. `origin` says
     where the latency comes from: the kernel's `model`, the model corrected by the device's
-    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. `error` is its
-    relative standard error, None where it is not known. `energy_parts_uj` is the energy by memory,
-    of multiplications (`mac`) and of what is drawn all the time (`idle`), where it is known.
+    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. What was tuned
+    keeps in `model_ms` the latency by the model, to be compared with those of `alternatives`, which
+    are always by the model. `error` is the relative standard error of `latency_ms`, None where it
+    is not known. `energy_parts_uj` is the energy by memory, of multiplications (`mac`) and of what
+    is drawn all the time (`idle`), where it is known.
     """
 
     name: str
@@ -33,6 +36,12 @@ class LayerCost:
     origin: str = "model"
     error: float | None = None
     energy_parts_uj: Mapping[str, float] = field(default_factory=dict)
+    model_ms: float | None = None
+
+    @property
+    def modelled_ms(self) -> float:
+        """The latency by the model, whatever was measured."""
+        return self.latency_ms if self.model_ms is None else self.model_ms
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -54,10 +63,20 @@ class Estimate:
     def error_ms(self) -> float | None:
         """The layers' standard errors added up, as if all were off the same way; None if unknown.
 
-        Layers whose error is not known do not count.
+        Layers whose error is not known do not count; `unsure` has those.
         """
         known = [x.latency_ms * x.error for x in self.layers if x.error is not None]
         return sum(known) if known else None
+
+    @property
+    def unsure(self) -> tuple[LayerCost, ...]:
+        """The layers that take time and whose error is not known."""
+        return tuple(x for x in self.layers if x.error is None and x.latency_ms > 0)
+
+    @property
+    def tuned(self) -> int:
+        """How many layers have the latency and the schedule of a tuning record."""
+        return sum(layer.origin == "tuned" for layer in self.layers)
 
     @property
     def energy_uj(self) -> float | None:
@@ -81,6 +100,7 @@ class Estimate:
             "cycles": sum(layer.cycles for layer in self.layers),
             "latency_ms": self.latency_ms,
             "error_ms": self.error_ms,
+            "layers_without_error": len(self.unsure),
             "energy_uj": self.energy_uj,
             "traffic_bytes": traffic,
         }

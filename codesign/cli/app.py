@@ -25,9 +25,17 @@ from codesign.cli import (
     targets,
     tune,
 )
-from codesign.cli.output import fail, say, settings
+from codesign.cli.interrupts import Interrupts, interrupted
+from codesign.cli.output import fail, say, settings, tell
 from codesign.cli.streams import close_stdout, open_streams, stdout_fails
-from codesign.errors import CodesignError, CodesignWarning, UsageError, missing_package
+from codesign.errors import (
+    CodesignError,
+    CodesignWarning,
+    ResourceError,
+    UsageError,
+    lacking,
+    missing_package,
+)
 
 app = typer.Typer(
     name="codesign",
@@ -79,7 +87,7 @@ Misuse: type[Exception] = typer.BadParameter.__bases__[
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of the command line `arguments`; errors are told in words."""
-    settings.json = settings.verbose = settings.quiet = False
+    settings.json = settings.verbose = settings.quiet = settings.events = False
     open_streams()
     try:
         return _outcome(arguments)
@@ -93,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
 def _outcome(arguments: Sequence[str]) -> int:
     """`run`, but for what fails while results are printed."""
     try:
-        with told_warnings():
+        with told_warnings(), Interrupts():
             _invoke(arguments)
         sys.stdout.flush()
     except (SystemExit, typer.Exit) as done:
@@ -101,18 +109,16 @@ def _outcome(arguments: Sequence[str]) -> int:
     except Misuse as error:
         return _misused(error, arguments)
     except CodesignError as error:
-        return _told(error, error.exit_code)
+        return _interrupted() if interrupted(error) else _told(error, error.exit_code)
     except ModuleNotFoundError as error:
         missing = missing_package(error)
         return _unexpected(error) if missing is None else _told(missing, missing.exit_code)
     except KeyboardInterrupt:
         return _interrupted()
-    except MemoryError as error:
-        return _told(CodesignError(f"there is not enough memory: {error}"), 1)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  (the last resort of the program)
-        return _unexpected(error)
+        return _interrupted() if interrupted(error) else _unexpected(error)
     return 0
 
 
@@ -151,7 +157,11 @@ def _failed_output(error: OSError) -> int:
 
 
 def _interrupted() -> int:
-    print("interrupted; nothing was left half written", file=sys.stderr)
+    text = "interrupted; nothing was left half written"
+    if settings.events:
+        tell({"event": "error", "text": text})
+    else:
+        print(text, file=sys.stderr)
     return INTERRUPTED
 
 
@@ -180,7 +190,10 @@ def _told(error: CodesignError, code: int) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """An error that nobody raised on purpose."""
+    """An error that nobody raised on purpose, or one that tells what the machine lacks."""
+    lack = lacking(error)
+    if lack is not None:
+        return _told(ResourceError(f"{lack}: {error}"), lack.exit_code)
     if settings.verbose:
         traceback.print_exc()
     hint = "" if settings.verbose else "; -v shows where"

@@ -1,8 +1,9 @@
 """What is asked of the verbs that run passes over a model: their shared options, in one place."""
 
 import inspect
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from codesign.cli import options
 
 if TYPE_CHECKING:
     from codesign.compiler import Job, Progress
+    from codesign.mapping.target import Target
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Asked:
     seed: options.Seed = None
     threads: options.Threads = None
     device: options.Device = None
+    tuning_records: options.Records = None
     json: options.Json = False
     verbose: options.Verbose = False
     quiet: options.Quiet = False
@@ -35,13 +38,14 @@ class Asked:
         from codesign.cli.request import choose, load_model, make_target
         from codesign.compiler import make_passes, prepare
 
+        started = time.perf_counter()
         chosen = choose(self.recipe, self.passes, self.assignments, "default")
         target = make_target(self.target, chosen, self.threads)
         with chosen.blamed():
             make_passes(chosen)
         if progress is not None:
             progress(f"loading {self.model}", 0.0)
-        return prepare(
+        found = prepare(
             load_model(self.model, self.input_shape),
             target,
             recipe=chosen,
@@ -49,8 +53,16 @@ class Asked:
             seed=self.seed,
             progress=progress,
             device=self.device,
-            **more,
+            **{"records": self.tuning_records, **more},
         )
+        return replace(found, seconds=time.perf_counter() - started)
+
+    def machine(self) -> "Target":
+        """The target alone, before anything is read that takes long."""
+        from codesign.cli.request import choose, make_target
+
+        chosen = choose(self.recipe, self.passes, self.assignments, "default")
+        return make_target(self.target, chosen, self.threads)
 
 
 def asking(verb: Callable[..., None]) -> Callable[..., None]:

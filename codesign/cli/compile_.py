@@ -30,7 +30,6 @@ def compile_verb(
             metavar="X", help="Undo a pass that does not make the program X times faster here."
         ),
     ] = None,
-    tuning_records: options.Records = None,
     dry_run: options.DryRun = False,
 ) -> None:
     """Compile MODEL for a target and write the artifact to a folder."""
@@ -44,7 +43,6 @@ def compile_verb(
             report,
             validation=validation,
             score_samples=score_samples,
-            records=tuning_records,
         )
         if dry_run:
             compiled = None

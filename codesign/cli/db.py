@@ -12,6 +12,7 @@ from codesign.errors import UsageError
 
 if TYPE_CHECKING:
     from codesign.tune.prune import Pruned
+    from codesign.tune.ranking import Entry
     from codesign.tune.store import Store
     from codesign.tune.summary import Line
 
@@ -28,21 +29,30 @@ app = typer.Typer(
 @app.command("list")
 def list_verb(
     database: Database,
+    profiled: Annotated[
+        bool, typer.Option("--all", help="Also the points that `codesign profile` measured.")
+    ] = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Tell for each task and device the best schedule so far, and how many were tried."""
+    """Tell for each task and device which schedule is settled, and what was tried.
+
+    Settled is what compiling uses: it won a comparison in interleaved runs with what was used
+    before. The best trial, measured once, is told where it is of something else.
+    """
     from codesign.tune.store import Store
     from codesign.tune.summary import summary
 
     with Store(database, write=False) as store:
-        lines, counts = summary(store), store.counts()
+        found, counts = summary(store), store.counts()
+        lines = [line for line in found if profiled or not line.profiled]
         if settings.json:
             result(
                 {
                     "database": str(database),
                     "trials": counts.trials,
+                    "duels": counts.duels,
                     "tasks": counts.tasks,
                     "devices": [{**d.fingerprint, "key": d.key} for d in store.devices()],
                     "statuses": counts.by_status,
@@ -51,33 +61,54 @@ def list_verb(
             )
         else:
             show_lines(store, lines)
+            if left := len(found) - len(lines):
+                console().print(f"{left} points of profiles are not shown; --all shows them")
 
 
 def show_lines(store: "Store", lines: "list[Line]") -> None:
     """A row a task and device, then the devices."""
     counts = store.counts()
-    console().print(f"{store.path}: {counts.trials} trials of {counts.tasks} tasks", markup=False)
+    won = f", {counts.duels} duels won" if counts.duels else ""
+    told = f"{store.path}: {counts.trials} trials of {counts.tasks} tasks{won}"
+    console().print(told, markup=False)
     if not lines:
         return
     show_table(
         "",
         (
-            ("task", lambda x: x.task.key[:DIGITS]),
-            ("op", lambda x: x.task.op),
+            ("task", lambda x: x.name),
             ("target", lambda x: x.task.target),
             ("device", lambda x: x.device[:DIGITS]),
-            ("best kernel", lambda x: x.best.kernel if x.best else ""),
-            ("best ms", lambda x: ms(x.best.seconds * 1e3) if x.best else ""),
+            ("settled", lambda x: x.settled.kernel if x.settled else ""),
+            ("best trial", best_trial),
+            ("settled ms", lambda x: seconds(x.settled)),
+            ("best trial ms", lambda x: seconds(x.best)),
             ("GFLOP/s", lambda x: count(x.gflops)),
             ("trials", lambda x: str(x.trials)),
             ("failures", lambda x: str(x.failures or "")),
         ),
         lines,
         left=5,
+        spare=("target", "GFLOP/s", "failures"),
     )
+    if not all(line.settled for line in lines):
+        console().print("where nothing is settled, compiling chooses by the cost model")
     for device in store.devices():
         told = ", ".join(f"{name} {value}" for name, value in device.fingerprint.items())
         console().print(f"device {device.key[:DIGITS]}: {told}", markup=False)
+
+
+def seconds(entry: "Entry | None") -> str:
+    """The time of a trial in ms; empty without."""
+    return ms(entry.seconds * 1e3) if entry and entry.seconds else ""
+
+
+def best_trial(line: "Line") -> str:
+    """What the fastest trial was of, empty where that is settled."""
+    if line.best is None or (line.settled is not None and not line.differs):
+        return ""
+    same = line.settled is not None and line.settled.kernel == line.best.kernel
+    return f"{line.best.kernel}, another schedule" if same else line.best.kernel
 
 
 @app.command("merge")
@@ -133,11 +164,12 @@ def export_verb(
 
     check_output_file(output, database)
     with Store(database, write=False) as store:
-        written = export(store, output)
+        written, duels = export(store, output), store.counts().duels
     if settings.json:
         result({"database": str(database), "file": str(output), "trials": written})
     else:
-        console().print(f"wrote {written} trials to {output}", markup=False)
+        won = f" and {duels} duels won" if duels else ""
+        console().print(f"wrote {written - duels} trials{won} to {output}", markup=False)
 
 
 @app.command("prune")

@@ -13,7 +13,10 @@ def summary(cls: type[Any]) -> str:
 
 
 def options(cls: type[Any]) -> list[dict[str, Any]]:
-    """Name, expected type in words and default of each option; `default` is absent if required."""
+    """Name, expected type in words and default of each option; `default` is absent if required.
+
+    `unset` tells in words what the default of None stands for: the field's metadata of that name.
+    """
     hints = get_type_hints(cls)
     found = []
     for field in fields(cls):
@@ -22,6 +25,8 @@ def options(cls: type[Any]) -> list[dict[str, Any]]:
         entry = {"name": field.name, "expects": spec.describe(hints[field.name])}
         if field.default is not MISSING:
             entry["default"] = field.default
+        if "unset" in field.metadata:
+            entry["unset"] = field.metadata["unset"]
         found.append(entry)
     return found
 
@@ -37,6 +42,7 @@ def text(entry: dict[str, Any]) -> str:
     if entry["options"]:
         lines += ["", "options:"]
     for option in entry["options"]:
-        default = f" = {option['default']}" if "default" in option else " (required)"
+        usual = option.get("unset", option.get("default"))
+        default = f" = {usual}" if "default" in option else " (required)"
         lines.append(f"  {option['name']}{default}: {option['expects']}")
     return "\n".join(lines)

@@ -41,6 +41,7 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
             ("MACs", lambda x: count(x.macs)),
             ("cycles", lambda x: count(x.cycles)),
             ("ms", lambda x: ms(x.latency_ms)),
+            ("from", lambda x: x.origin if estimate.tuned else ""),
             ("+-", lambda x: "" if x.error is None else percent(x.error)),
             ("uJ", lambda x: count(x.energy_uj)),
             ("utilization", lambda x: percent(x.utilization)),
@@ -49,6 +50,22 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
         estimate.layers,
         left=4,
     )
-    error = estimate.error_ms
-    bar = "" if error is None else f" (+- {ms(error)} ms if all layers are off the same way)"
+    bar = error_bar(estimate)
     console().print(f"total: {ms(estimate.latency_ms)} ms{bar}, {count(estimate.macs)} MACs")
+    if estimate.tuned:
+        console().print(
+            f"tuned: {estimate.tuned} of {len(estimate.layers)} layers have schedule and time of a "
+            "tuning record, cycles and utilization follow; --tuning-records none leaves them aside"
+        )
+
+
+def error_bar(estimate: "Estimate") -> str:
+    """How far the total may be off, and which part of it that leaves out; "" if unknown."""
+    error, unsure = estimate.error_ms, estimate.unsure
+    if error is None:
+        return ""
+    text = f"+- {ms(error)} ms if all layers are off the same way"
+    if unsure:
+        share = sum(layer.latency_ms for layer in unsure) / estimate.latency_ms
+        text += f"; {len(unsure)} layers have no error bar, {share:.0%} of the time"
+    return f" ({text})"

@@ -49,6 +49,7 @@ def find(name: str, layers: Mapping[str, Layer]) -> Layer:
 def show_layers(report: Mapping[str, Any]) -> None:
     """A row a layer."""
     total = report["total"]["measured_ms"] or report["total"]["latency_ms"]
+    tuned = sum(layer["origin"] == "tuned" for layer in report["layers"])
     show_table(
         f"{report['name']} on {report['target']}",
         (
@@ -58,6 +59,7 @@ def show_layers(report: Mapping[str, Any]) -> None:
             ("bound", lambda x: x["bound"]),
             ("MACs", lambda x: count(x["macs"] or None)),
             ("predicted ms", lambda x: ms(x["latency_ms"])),
+            ("from", lambda x: x["origin"] if tuned else ""),
             ("measured ms", lambda x: ms(x["measured_ms"])),
             ("share", lambda x: percent(share(x, total))),
             ("notes", lambda x: str(len(x["notes"]) or "")),
@@ -71,6 +73,8 @@ def show_layers(report: Mapping[str, Any]) -> None:
         f"total: predicted {ms(report['total']['latency_ms'])} ms"
         + (f", measured {ms(measured)} ms" if measured is not None else "")
     )
+    if tuned:
+        out.print(f"tuned: {tuned} layers have schedule and predicted time of a tuning record")
     out.print(f"linked with {report['build']['linked_with']}", markup=False)
 
 
@@ -95,6 +99,12 @@ def show_layer(layer: Layer) -> None:
     error = layer["error"]
     bar = "" if error is None else f" +- {percent(error)}"
     line("predicted", f"{ms(layer['latency_ms'])} ms{bar}, {percent(layer['utilization'])} of peak")
+    model = layer["latency_ms"] if layer.get("model_ms") is None else layer["model_ms"]
+    if layer["origin"] == "tuned":
+        line(
+            "from",
+            f"a tuning record: kernel, schedule, predicted time; by the model {ms(model)} ms",
+        )
     if layer["measured_ms"] is not None:
         line("measured", f"{ms(layer['measured_ms'])} ms")
     line("bound", layer["bound"])
@@ -103,8 +113,8 @@ def show_layer(layer: Layer) -> None:
         line("traffic", f"{level} {size(moved)}")
     if layer["next_best"]:
         other = layer["alternatives"][layer["next_best"]]["latency_ms"]
-        ratio = f", {other / layer['latency_ms']:.2f}x" if layer["latency_ms"] else ""
-        line("next best", f"{layer['next_best']}: predicted {ms(other)} ms{ratio}")
+        ratio = f", {other / model:.2f}x of {ms(model)} ms" if model else ""
+        line("next best", f"{layer['next_best']}: {ms(other)} ms{ratio}, both by the model")
     refused = 0
     for kernel, other in layer["alternatives"].items():
         if "refusal" in other and not settings.verbose:
@@ -121,6 +131,6 @@ def alternative(other: Mapping[str, Any]) -> str:
     """What another kernel would cost, or why it does not take the layer."""
     refusal = other.get("refusal")
     if refusal is None:
-        return f"predicted {ms(other['latency_ms'])} ms"
+        return f"{ms(other['latency_ms'])} ms by the model"
     remedy = f"; {refusal['remedy']}" if refusal["remedy"] else ""
     return f"refuses: {refusal['demand']}, but {refusal['bound']}{remedy}"

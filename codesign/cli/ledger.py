@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from codesign.cli.output import console, settings
-from codesign.cli.tables import count, decibel, ms, percent, show_table, size
+from codesign.cli.tables import count, decibel, ms, percent, ratio, show_table, size
 
 Row = Mapping[str, Any]
 SHOWN = 12  # decisions that were not taken, without --verbose
@@ -15,7 +15,7 @@ def show_ledger(rows: Sequence[Row], title: str = "Ledger") -> None:
     show_table(
         title,
         (
-            ("pass", lambda r: str(r["step"])),
+            ("pass", step),
             ("parameters", lambda r: count(r["parameters"])),
             ("stored", lambda r: size(r["stored_bytes"])),
             ("entropy", lambda r: size(r["entropy_bytes"])),
@@ -23,6 +23,7 @@ def show_ledger(rows: Sequence[Row], title: str = "Ledger") -> None:
             ("bit ops", lambda r: count(r["bit_operations"])),
             ("predicted ms", lambda r: ms(r["estimated_ms"])),
             ("measured ms", lambda r: ms(r["measured_ms"])),
+            ("speed-up", lambda r: ratio(r.get("speedup"))),
             ("energy uJ", lambda r: count(r["energy_uj"])),
             ("accuracy", lambda r: percent(r["accuracy"])),
             ("SNR", lambda r: decibel(r["snr_db"])),
@@ -39,12 +40,22 @@ def show_ledger(rows: Sequence[Row], title: str = "Ledger") -> None:
     show_notes(rows)
 
 
+def step(row: Row) -> str:
+    """The pass of a row, and whether it was undone."""
+    return f"{row['step']} (refused)" if row.get("refused") else str(row["step"])
+
+
 def legend(rows: Sequence[Row]) -> Iterator[str]:
     """What the columns that are there were taken from."""
     if any(row["measured_ms"] is not None for row in rows):
         yield (
             "measured ms: the program after that pass, with kernels and layouts chosen for it; "
             "input: the model as it came"
+        )
+    if rows[-1:] and rows[-1].get("tuned"):
+        yield (
+            f"predicted ms: in the end {rows[-1]['tuned']} of {rows[-1]['layers']} layers with "
+            "schedule and time of a tuning record, the others by the cost model"
         )
     scored = next((row for row in rows if row["samples"]), None)
     if scored is None:

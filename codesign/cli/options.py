@@ -75,7 +75,10 @@ Validation = Annotated[
 Records = Annotated[
     Path | None,
     typer.Option(
-        "--tuning-records", metavar="DB", help="The tuning database; one a user by default."
+        "--tuning-records",
+        metavar="DB",
+        help="The tuning database, with the profile beside it; one a user by default. `none`: "
+        "compile and estimate without either.",
     ),
 ]
 RpcTracker = Annotated[

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -12,11 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Settings:
-    """The options that every verb has."""
+    """The options that every verb has; with `events` stderr is for JSON lines alone."""
 
     json: bool = False
     verbose: bool = False
     quiet: bool = False
+    events: bool = False
 
 
 settings = Settings()
@@ -24,8 +26,17 @@ settings = Settings()
 
 def say(text: str) -> None:
     """A line for people, on stderr; not with --quiet."""
-    if not settings.quiet:
+    if settings.quiet:
+        return
+    if settings.events:
+        tell({"event": "remark", "text": text})
+    else:
         print(text, file=sys.stderr, flush=True)
+
+
+def tell(event: Mapping[str, Any]) -> None:
+    """An event for a script: one JSON object in a line on stderr."""
+    print(json.dumps(dict(event), default=_plain), file=sys.stderr, flush=True)
 
 
 def result(data: dict[str, Any]) -> None:
@@ -67,4 +78,7 @@ def fail(error: BaseException, code: int) -> None:
     text = str(error) or type(error).__name__
     if settings.json:
         result({"error": {"kind": type(error).__name__, "message": text, "exit_code": code}})
-    print(f"error: {text}", file=sys.stderr)
+    if settings.events:
+        tell({"event": "error", "text": text})
+    else:
+        print(f"error: {text}", file=sys.stderr)

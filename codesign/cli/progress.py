@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from codesign.cli.output import say, settings
+from codesign.cli.output import say, settings, tell
 
 Report = Callable[[str, float], None]
 LINE_SECONDS = 2.0
@@ -16,6 +16,8 @@ def progress(title: str) -> Iterator[Report]:
     """A function to report (what is done now, the share done) to while the block runs."""
     if settings.quiet:
         yield lambda message, done: None
+    elif settings.events:
+        yield lambda message, done: tell({"event": "progress", "doing": message, "done": done})
     elif sys.stderr.isatty():
         with _bar(title) as report:
             yield report

@@ -109,6 +109,11 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{value * 100:.2f} %"
 
 
+def ratio(value: float | None) -> str:
+    """1.234 as 1.23x; empty for None."""
+    return "" if value is None else f"{value:.2f}x"
+
+
 def decibel(value: float | None) -> str:
     """Decibels; empty for None, `exact` where nothing differs."""
     return "" if value is None else "exact" if value >= 200 else f"{value:.1f} dB"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from codesign.cli.output import say, settings
+from codesign.cli.output import say, settings, tell
 from codesign.cli.tables import count, ms, rate
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 5.0
 ROWS = 24
+STARTING, SEARCHING, SETTLING, STOPPED = "starting workers", "searching", "settling", "stopped"
+STATES = {"trial": SEARCHING, "settling": SETTLING, "duel": SETTLING, "stopped": STOPPED}
+INTERRUPTED = "interrupted: settling what was found, press Ctrl-C again to stop at once"
+AT_ONCE = ("interrupted", "settling", "stopped")  # told without waiting
 
 
 class Board:
@@ -26,16 +30,21 @@ class Board:
         self.rows: dict[str, Mapping[str, Any]] = {}
         self.spent = 0
         self.seconds = 0.0
-        self.state = "starting workers"
+        self.state = STARTING
+        self.contests = self.duels = 0
+        self.interrupted = False
 
     def hear(self, event: "Event") -> None:
         """Take an event in."""
         self.spent, self.seconds = event["spent"], event["seconds"]
         for row in event.get("tasks", [event] if "work" in event else []):
-            self.rows[row["work"]] = row
-        self.state = {"trial": "searching", "duel": "settling", "interrupted": "settling"}.get(
-            event["event"], self.state
-        )
+            self.rows[row["work"]] = {**self.rows.get(row["work"], {}), **row}
+        what = event["event"]
+        self.interrupted |= what == "interrupted"
+        if what != "trial" or self.state == STARTING:
+            self.state = STATES.get(what, self.state)
+        self.contests = event.get("contests", self.contests)
+        self.duels += what == "duel"
 
     def total(self, key: str) -> float | None:
         """Sum of a time over the network, None while some task has none."""
@@ -46,7 +55,9 @@ class Board:
         return sum(known) if known and len(known) == len(times) else None
 
     def left(self) -> str:
-        """How long the search may still take."""
+        """How long the search may still take; nothing once it is over."""
+        if self.state != SEARCHING or self.interrupted:
+            return ""
         by_time = self.limits.seconds - self.seconds
         pace = self.seconds / self.spent if self.spent else float("inf")
         least = min(by_time, pace * max(0, self.limits.trials - self.spent))
@@ -54,9 +65,18 @@ class Board:
 
     def line(self) -> str:
         """All in one line."""
-        best, start = self.total("best_ms"), self.total("start_ms")
-        found = f", {ms(start)} -> {ms(best)} ms" if best is not None and start else ""
-        return f"tune: {self.state}, {self.spent} trials{found}{self.left()}"
+        state = self.state
+        if self.interrupted and state != STOPPED:
+            state = INTERRUPTED
+        if self.state == SETTLING:
+            state += f", {self.duels} duels fought, {self.contests} tasks have a faster trial"
+        found = f"tune: {state}, {self.spent} trials"
+        best, settled = self.total("best_ms"), self.total("settled_ms")
+        if settled is not None:
+            found += f", settled {ms(settled)} ms"
+        if best is not None and self.state == SEARCHING:
+            found += f", best trials so far {ms(best)} ms (not confirmed)"
+        return f"{found}{self.left()}"
 
     def table(self) -> "Table":
         """The tasks that take longest, and a line below."""
@@ -64,9 +84,10 @@ class Board:
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=self.line())
-        for heading in ("layer", "op", "weight", "FLOP", "GFLOP/s", "start ms", "best ms"):
-            table.add_column(heading, justify="left" if heading in ("layer", "op") else "right")
-        table.add_column("trials", justify="right")
+        for heading in ("layer", "op"):
+            table.add_column(heading)
+        for heading in ("weight", "FLOP", "GFLOP/s", "settled ms", "best trial ms", "trials"):
+            table.add_column(heading, justify="right")
         rows = sorted(self.rows.values(), key=lambda r: -(r["best_ms"] or 0) * r["weight"])
         for row in rows[:ROWS]:
             best = row["best_ms"]
@@ -75,8 +96,8 @@ class Board:
                 row["op"],
                 str(row["weight"]),
                 count(row["flops"]),
-                rate(row["flops"], best),
-                ms(row["start_ms"]),
+                rate(row["flops"], row["settled_ms"]),
+                ms(row["settled_ms"]),
                 ms(best),
                 f"{row['trials']}/{row['candidates']}",
             )
@@ -89,18 +110,12 @@ def watching(limits: "Settings") -> "Iterator[Listen]":
     if settings.quiet:
         yield lambda event: None
     elif settings.json:
-        yield _json
+        yield tell
     elif sys.stderr.isatty():
         with _live(Board(limits)) as listen:
             yield listen
     else:
         yield _lines(Board(limits))
-
-
-def _json(event: "Event") -> None:
-    import json
-
-    print(json.dumps(dict(event)), file=sys.stderr, flush=True)
 
 
 def _lines(board: Board) -> "Listen":
@@ -109,7 +124,7 @@ def _lines(board: Board) -> "Listen":
     def listen(event: "Event") -> None:
         nonlocal last
         board.hear(event)
-        if time.monotonic() - last >= LINE_SECONDS:
+        if event["event"] in AT_ONCE or time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
             say(board.line())
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from codesign.errors import UnsupportedModelError
 from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Assignment, Point, Program
+from codesign.mapping.fair import Bid, cheapest, mixed
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
 from codesign.mapping.refusal import Refusal
@@ -73,12 +74,12 @@ def apart(group: Group, target: Target) -> list[Choice]:
 
 
 def parted(group: Group, target: Target) -> dict[str, float]:
-    """What the kernels of several layers would take apart, in ms by their names; {} for one."""
+    """What kernels would take apart, in ms of the model by their names; {} for one layer."""
     if all(node.op.elementwise for node in group.chain):
         return {}
     pieces = apart(group, target)
     names = " + ".join(kernel.name for kernel, _, _ in pieces)
-    return {names: sum(target.cost(*piece).latency_ms for piece in pieces)}
+    return {names: sum(target.modelled(*piece).latency_ms for piece in pieces)}
 
 
 def _scheduled(kernel: Kernel, group: Group, target: Target) -> Choice:
@@ -91,11 +92,14 @@ def _scheduled(kernel: Kernel, group: Group, target: Target) -> Choice:
 def _cheaper(some: list[Choice], others: list[Choice], target: Target) -> bool:
     """Whether `some` take less time than `others`: as on record if all are, else by their models.
 
-    What was measured of one and what a model says of the other would not compare.
+    What was measured of one and what a model says of the other would not compare; neither would
+    models that a profile corrects and such that it does not.
     """
     costs = [[target.cost(*c) for c in choices] for choices in (some, others)]
     if any(cost.origin != "tuned" for side in costs for cost in side):
         costs = [[target.modelled(*c) for c in choices] for choices in (some, others)]
+    if mixed([cost for side in costs for cost in side]):
+        costs = [[k.cost(group, point) for k, group, point in side] for side in (some, others)]
     first, second = (sum(cost.latency_ms for cost in side) for side in costs)
     return first < second
 
@@ -107,7 +111,7 @@ def _alone(node: Node, program: Program, target: Target, taken: set[str]) -> Cho
     for `node` without what it fuses behind it.
     """
     single = Group(program.graph, (node,))
-    best: tuple[float, Kernel, Group] | None = None
+    bids: list[Bid[tuple[Kernel, Group]]] = []
     known: tuple[float, Choice] | None = None
     refusals = []
     for kernel, wide, refusal in candidates(single, target):
@@ -121,17 +125,18 @@ def _alone(node: Node, program: Program, target: Target, taken: set[str]) -> Cho
         fits = record is not None and record.kernel == kernel.name
         if record is not None and fits and (known is None or record.latency_ms < known[0]):
             known = record.latency_ms, (kernel, group, record.point)
-        latency = target.cost(kernel, single, kernel.default(single)).latency_ms
-        if best is None or latency < best[0]:
-            best = latency, kernel, group
+        point = kernel.default(single)
+        model = kernel.cost(single, point)
+        corrected = target.correction.corrected(kernel.name, single, point, model)
+        bids.append(Bid((kernel, group), model, corrected))
     if known is not None:
         return known[1]
-    if best is None:
+    if not bids:
         why = "; ".join(refusals) or f"no kernel starts with {node.kind}"
         raise UnsupportedModelError(
             f"target {target.spec} cannot run {node.kind} %{node.name}: {why}"
         )
-    kernel, group = best[1:]
+    kernel, group = cheapest(bids)
     return kernel, group, kernel.default(group)
 
 

@@ -74,7 +74,7 @@ class Target(ABC):
         known = self.known(group)
         if known is None or (known.kernel, known.point) != (kernel.name, point):
             return cost
-        return replace(cost, latency_ms=known.latency_ms, origin="tuned", error=None)
+        return _as_measured(cost, known.latency_ms)
 
     def modelled(self, kernel: Kernel, group: Group, point: Point) -> LayerCost:
         """What `group` costs with `point` by the corrected model, whatever is on record."""
@@ -137,7 +137,7 @@ class Target(ABC):
         return Estimate(tuple(layers))
 
     def _alternatives(self, group: Group, chosen: str) -> dict[str, float]:
-        """Latency of `group` in ms by the name of every other kernel that accepts it.
+        """Latency of `group` in ms by the name of every other kernel that takes it; by the model.
 
         For several layers in one kernel also those of the kernels that would run them apart.
         """
@@ -146,12 +146,16 @@ class Target(ABC):
         found = parted(group, self)
         for kernel in self.by_anchor.get(group.anchor.kind, ()):
             if kernel.name != chosen and kernel.refuse(group) is None:
-                found[kernel.name] = self.cost(kernel, group, kernel.default(group)).latency_ms
+                found[kernel.name] = self.modelled(kernel, group, kernel.default(group)).latency_ms
         return found
 
     def runs_here(self) -> bool:
         """True if this machine can run, and so measure, what is built for this target."""
         return False
+
+    def unlinkable(self) -> str:
+        """Why what is built here could not be sent to another machine; empty if it could."""
+        return ""
 
     def measure(self, program: Program) -> Estimate | None:
         """Measured cost of each layer of a placed program; None where it cannot run here."""
@@ -216,3 +220,17 @@ class Target(ABC):
         if strange or 0 < len(blocked) < len(found):
             layouts = ", ".join(f"%{v} {layout}" for v, layout in found.items())
             raise RefusedError(f"{kernel.name} %{group.name} mixes layouts: {layouts}")
+
+
+def _as_measured(cost: LayerCost, latency_ms: float) -> LayerCost:
+    """A modelled `cost` with a measured latency, and cycles and utilization that follow from it."""
+    slower = latency_ms / cost.latency_ms if cost.latency_ms > 0 else 1.0
+    return replace(
+        cost,
+        latency_ms=latency_ms,
+        cycles=cost.cycles * slower,
+        utilization=cost.utilization / slower,
+        origin="tuned",
+        error=None,
+        model_ms=cost.latency_ms,
+    )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import exp
 from pathlib import Path
@@ -18,10 +18,11 @@ from codesign.mapping.group import Group
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
 from codesign.profile.features import NAMES, features
+from codesign.profile.judgement import ALL, Judgement, judgement, label_of
 from codesign.profile.process import Process
 from codesign.runtime.folder import write_file
 
-FORMAT = 2
+FORMAT = 3
 LARGEST = 3.0  # of a correction, as a logarithm
 
 
@@ -59,27 +60,50 @@ class Fit:
 
 @dataclass(frozen=True)
 class Profile:
-    """The fits of a target's kernels by name, where and when they were made, and how good they are.
+    """The fits of a target's kernels by name that are good enough, and what else was learnt.
 
-    `quality` is a row for each op and encoding: points, errors held out, before and after the fit.
+    `quality` is a row for each op and encoding: points, errors held out, before and after the fit;
+    `kernels` has all kernels that were measured. `model_errors` are the relative standard errors of
+    the models alone by op and encoding, and of `all`: for kernels that were not measured.
     """
 
     target: str
     device: Mapping[str, Any]
     fits: Mapping[str, Fit]
     quality: tuple[Mapping[str, Any], ...] = ()
+    kernels: tuple[Judgement, ...] = ()
+    model_errors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
-        """How many measurements the fits are made of."""
-        return sum(len(fit.process.y) for fit in self.fits.values())
+        """How many measurements it is made of."""
+        return sum(known.points for known in self.kernels)
+
+    @cached_property
+    def _judged(self) -> Mapping[str, Judgement]:
+        return {known.kernel: known for known in self.kernels}
+
+    def model_error(self, kernel: str, group: Group) -> float | None:
+        """The relative standard error of the model of `kernel` alone.
+
+        As its own points say, else those of the same op and encoding on other kernels, else all.
+        """
+        known = self._judged.get(kernel)
+        if known is not None and known.model_error is not None:
+            return known.model_error
+        return self.model_errors.get(label_of(group), self.model_errors.get(ALL))
 
     def corrected(self, kernel: str, group: Group, point: Point, cost: LayerCost) -> LayerCost:
-        """`cost` of `group` on `kernel` with `point` as this device was seen to take."""
-        fit = self.fits.get(kernel)
-        if fit is None or cost.latency_ms <= 0:
+        """`cost` of `group` on `kernel` with `point` as this device was seen to take.
+
+        The model stays, with its own error, where no fit is used or where that is less sure.
+        """
+        if cost.latency_ms <= 0:
             return cost
-        factor, error = fit.factor(group, point, cost)
+        fit, model = self.fits.get(kernel), self.model_error(kernel, group)
+        factor, error = fit.factor(group, point, cost) if fit else (1.0, None)
+        if error is None or (model is not None and error > model):
+            return replace(cost, error=model)
         return replace(
             cost,
             latency_ms=cost.latency_ms * factor,
@@ -93,7 +117,8 @@ class Profile:
         """This profile without the fits of kernels whose code has changed since."""
         versions = {name: kernel_version(k) for name, k in target.by_name.items()}
         kept = {n: f for n, f in self.fits.items() if versions.get(n) == f.version}
-        return replace(self, fits=kept)
+        known = tuple(k for k in self.kernels if versions.get(k.kernel) == k.version)
+        return replace(self, fits=kept, kernels=known)
 
     def save(self, path: Path) -> None:
         """Write the file `path`, whole or not at all."""
@@ -123,6 +148,8 @@ class Profile:
             "device": dict(self.device),
             "features": list(NAMES),
             "quality": [dict(row) for row in self.quality],
+            "kernels": [known.json() for known in self.kernels],
+            "model_errors": dict(self.model_errors),
             "fits": fits,
         }
 
@@ -137,7 +164,10 @@ def load_profile(path: Path) -> Profile:
                 f"reads {FORMAT}); run `codesign profile` again"
             )
         fits = {name: _fit(value) for name, value in found["fits"].items()}
-        return Profile(found["target"], found["device"], fits, tuple(found["quality"]))
+        kernels = tuple(judgement(value) for value in found["kernels"])
+        errors = {str(label): float(error) for label, error in found["model_errors"].items()}
+        quality = tuple(found["quality"])
+        return Profile(found["target"], found["device"], fits, quality, kernels, errors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is no profile ({type(error).__name__}: {error}); `codesign profile` makes one"

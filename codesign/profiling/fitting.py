@@ -1,6 +1,6 @@
 """From measured points to a profile: a fit for each kernel, judged on points held out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Any
@@ -9,12 +9,14 @@ import numpy as np
 
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
+from codesign.profile.judgement import ALL, ENOUGH, Judgement
 from codesign.profile.process import Array, Process
-from codesign.profile.table import Fit, Profile
-from codesign.profiling.samples import Sample
+from codesign.profile.table import LARGEST, Fit, Profile
+from codesign.profiling.quality import quality
+from codesign.profiling.samples import Seen
 
-LEAST = 6  # points of a kernel below which its model stays as it is
-DENSE = ("conv f32", "linear f32", "matmul f32")
+LEAST = 6  # points of a kernel below which there is no fit
+TELLING = 3  # points that say how far a model is off, or a fit
 COVERED = 68.0  # per cent of held-out points that are to lie within the error bar
 
 
@@ -22,18 +24,35 @@ COVERED = 68.0  # per cent of held-out points that are to lie within the error b
 class Measured:
     """A sample and the seconds it took."""
 
-    sample: Sample
+    sample: Seen
     seconds: float
 
     @property
     def departure(self) -> float:
         """log(measured / modelled)."""
-        return log(self.seconds * 1e3 / self.sample.cost.latency_ms)
+        return log(self.seconds * 1e3 / self.sample.model_ms)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the points of one kernel say.
+
+    `said` are held-out points with log(predicted / measured), predicted as estimates will be.
+    """
+
+    judgement: Judgement
+    fit: Fit | None
+    said: Sequence[tuple[Measured, float]]
 
 
 def fitted(points: Sequence[Measured]) -> Process | None:
     """The process through `points`, None if they are too few."""
     return Process.fit(*_arrays(points)) if len(points) >= LEAST else None
+
+
+def with_theta(points: Sequence[Measured], theta: Array) -> Process | None:
+    """The process through `points` whose hyperparameters are known, None if they are too few."""
+    return Process(*_arrays(points), theta) if len(points) >= LEAST else None
 
 
 def _arrays(points: Sequence[Measured]) -> tuple[Array, Array]:
@@ -42,24 +61,63 @@ def _arrays(points: Sequence[Measured]) -> tuple[Array, Array]:
 
 
 def profile(
-    points: Mapping[str, Sequence[Measured]], target: Target, device: Mapping[str, Any]
+    points: Mapping[str, Sequence[Measured]],
+    target: Target,
+    device: Mapping[str, Any],
+    before: Profile | None = None,
+    report: Callable[[str, float], None] = lambda text, done: None,
 ) -> Profile:
     """The profile from the points of each kernel.
 
     Errors are those of fits that have not seen the points held out; what is stored is fitted to
-    all points.
+    all points. A kernel that has as many points as in the profile `before` keeps what was found to
+    be likely then.
     """
-    fits, judged = {}, []
-    for name, found in points.items():
-        seen = [p for p in found if not p.sample.held_out]
-        rest = [p for p in found if p.sample.held_out]
-        trial = fitted(seen)
-        judged += [(p, _said(trial, p)) for p in rest]
-        whole = Process(*_arrays(found), trial.theta) if trial else None
-        if whole is not None and trial is not None:
-            version = kernel_version(target.by_name[name])
-            fits[name] = Fit(version, whole, _widening(trial, rest))
-    return Profile(target.spec, device, fits, tuple(_quality(judged, points)))
+    told = {}
+    for i, (name, found) in enumerate(points.items()):
+        report(f"fitting {name}", i / len(points))
+        told[name] = _told(name, found, kernel_version(target.by_name[name]), before)
+    fits = {name: one.fit for name, one in told.items() if one.fit is not None}
+    said = [pair for one in told.values() for pair in one.said]
+    rows = quality(said, [p.sample.label for found in points.values() for p in found])
+    kernels = tuple(sorted((one.judgement for one in told.values()), key=lambda k: k.kernel))
+    return Profile(target.spec, device, fits, tuple(rows), kernels, _model_errors(points))
+
+
+def _told(name: str, found: Sequence[Measured], version: str, before: Profile | None) -> Told:
+    """The fit of one kernel, and whether it is good enough."""
+    seen = [p for p in found if not p.sample.held_out]
+    rest = [p for p in found if p.sample.held_out]
+    trial = _trial(name, seen, len(found), before)
+    whole = with_theta(found, trial.theta) if trial else None
+    error = _error(trial, whole, rest)
+    judged = Judgement(name, version, len(found), len(seen), _model_error(found), error)
+    used = trial if judged.used else None
+    fit = Fit(version, whole, _widening(used, rest)) if whole and used else None
+    said = [(p, _said(used, p)) for p in rest]
+    return Told(judged, fit, said)
+
+
+def _trial(
+    name: str, seen: Sequence[Measured], points: int, before: Profile | None
+) -> Process | None:
+    """The fit that has not seen what is held out, None if that would be too few points."""
+    if len(seen) < ENOUGH:
+        return None
+    fit = before.fits.get(name) if before else None
+    if fit is not None and len(fit.process.y) == points:
+        return with_theta(seen, fit.process.theta)
+    return fitted(seen)
+
+
+def _error(trial: Process | None, whole: Process | None, rest: Sequence[Measured]) -> float | None:
+    """The median of relative errors on held-out points, or if few on each point left out."""
+    if trial is None or whole is None:
+        return None
+    off = [_said(trial, p) for p in rest]
+    if len(off) < TELLING:
+        off = [-float(value) for value in whole.left_out]
+    return float(np.median([abs(exp(min(value, LARGEST)) - 1) for value in off]))
 
 
 def _said(process: Process | None, point: Measured) -> float:
@@ -79,35 +137,20 @@ def _widening(process: Process, held: Sequence[Measured]) -> float:
     return max(0.5, float(np.percentile(off, COVERED)))
 
 
-def _quality(
-    judged: Sequence[tuple[Measured, float]], points: Mapping[str, Sequence[Measured]]
-) -> list[dict[str, Any]]:
-    """A row for each op and form: points, and relative errors held out, medians and tails.
-
-    The last ones sum up: products in float32 without zeros, all other layers, all.
-    """
-    labels = [p.sample.label for found in points.values() for p in found]
-    rows = [_row(label, {label}, labels, judged) for label in sorted(set(labels))]
-    dense = set(DENSE)
-    return [
-        *rows,
-        _row("dense f32", dense, labels, judged),
-        _row("the rest", set(labels) - dense, labels, judged),
-        _row("all", set(labels), labels, judged),
-    ]
+def _model_error(points: Sequence[Measured]) -> float | None:
+    """The relative standard error of the model alone, None if too few points tell."""
+    if len(points) < TELLING:
+        return None
+    off = float(np.percentile([abs(p.departure) for p in points], COVERED))
+    return exp(min(off, LARGEST)) - 1
 
 
-def _row(
-    name: str, wanted: set[str], labels: Sequence[str], judged: Sequence[tuple[Measured, float]]
-) -> dict[str, Any]:
-    chosen = [(p, said) for p, said in judged if p.sample.label in wanted]
-    before = [abs(exp(-p.departure) - 1) for p, _ in chosen]
-    after = [abs(exp(said) - 1) for _, said in chosen]
-    return {
-        "op": name,
-        "points": sum(label in wanted for label in labels),
-        "held_out": len(chosen),
-        "model_error": float(np.median(before)) if before else None,
-        "error": float(np.median(after)) if after else None,
-        "error_p90": float(np.percentile(after, 90)) if after else None,
-    }
+def _model_errors(points: Mapping[str, Sequence[Measured]]) -> dict[str, float]:
+    """The errors of models by op and encoding, and of all."""
+    by_label: dict[str, list[Measured]] = {ALL: []}
+    for found in points.values():
+        for point in found:
+            by_label.setdefault(point.sample.label, []).append(point)
+            by_label[ALL].append(point)
+    errors = {label: _model_error(found) for label, found in by_label.items()}
+    return {label: error for label, error in errors.items() if error is not None}

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 from pathlib import Path
@@ -12,17 +12,18 @@ import numpy as np
 
 from codesign.errors import StoreError, UsageError
 from codesign.mapping.target import Target
-from codesign.profile.process import Process
+from codesign.profile.process import Array, Process
 from codesign.profile.table import Profile, load_profile, profile_path
-from codesign.profiling.fitting import Measured, fitted, profile
+from codesign.profiling.fitting import Measured, fitted, profile, with_theta
+from codesign.profiling.known import recalled, remember
 from codesign.profiling.networks import network
 from codesign.profiling.rounds import Round
-from codesign.profiling.samples import Sample, samples
+from codesign.profiling.samples import Sample, Seen, samples
 from codesign.runtime.host import device
 from codesign.tune.journal import Journal
 from codesign.tune.outcome import Outcome
 from codesign.tune.pool import Pool, Worker
-from codesign.tune.remote import Tracker
+from codesign.tune.remote import Tracker, check
 from codesign.tune.store import Store
 from codesign.tune.timing import Limits
 from codesign.tune.work import parcel
@@ -48,8 +49,15 @@ class Settings:
     limits: Limits = field(default_factory=lambda: Limits(0.015, 3, 60))
 
 
+def _silent(message: str, done: float) -> None:
+    """Report no progress."""
+
+
 class Profiler:
-    """One run. What was measured before counts as if it had been measured now."""
+    """One run. What was measured before counts as if it had been measured now.
+
+    `recalled`, `measured` and `failures` count points: known before, measured now, failed now.
+    """
 
     def __init__(self, target: Target, journal: Journal, settings: Settings) -> None:
         self.target, self.journal, self.settings = target, journal, settings
@@ -57,23 +65,56 @@ class Profiler:
         self.points: dict[str, list[Measured]] = {}
         self.fits: dict[str, Process] = {}
         self.waiting: list[Sample] = []
-        self.known: set[tuple[str, str]] = set()
+        self.known: set[tuple[str, str]] = set()  # tasks (keys) and kernels
+        self.report: Report = _silent
+        self.begun = time.monotonic()
         self.drawn = self.failures = self.recalled = self.measured = 0
 
     def run(self, report: Report) -> None:
-        """Measure until the time is over or Ctrl-C."""
-        begun = time.monotonic()
+        """Measure until the time is over or Ctrl-C, which goes on where nothing is known yet."""
+        self.begun, self.report = time.monotonic(), report
         with Pool(self.target.spec, self.target.threads, tracker=self.settings.tracker) as pool:
             try:
                 while self.measured < self.settings.points:
-                    spent = time.monotonic() - begun
-                    if spent > self.settings.seconds:
+                    if self._over:
                         break
-                    text = f"{self.recalled + self.measured} points, {len(self.points)} kernels"
-                    report(text, spent / self.settings.seconds)
+                    self._tell()
                     self._step(pool)
             except KeyboardInterrupt:
+                if not self.points:
+                    raise
                 report("interrupted", 1.0)
+
+    def recall(self, thetas: Mapping[str, Array] | None = None) -> None:
+        """Take up what earlier runs measured, and go on with networks that they did not draw.
+
+        `thetas` are hyperparameters of kernels whose fits are known; others are found later.
+        """
+        for point in recalled(self.journal):
+            self.known.add((point.task, point.kernel))
+            if point.known.seed == self.settings.seed:
+                self.drawn = max(self.drawn, point.known.network + 1)
+            self._known_before(point.kernel, point.known, point.seconds)
+        for kernel, theta in (thetas or {}).items():
+            process = with_theta(self._fitted_to(kernel), theta)
+            if process is not None:
+                self.fits[kernel] = process
+
+    def _known_before(self, kernel: str, sample: Seen, seconds: float) -> None:
+        self.recalled += 1
+        if isfinite(seconds):
+            self.points.setdefault(kernel, []).append(Measured(sample, seconds))
+
+    @property
+    def _over(self) -> bool:
+        return time.monotonic() - self.begun > self.settings.seconds
+
+    def _tell(self) -> None:
+        """Report how far the run is."""
+        text = f"{self.measured} points measured, {self.recalled} known before"
+        spent = time.monotonic() - self.begun
+        share = spent / self.settings.seconds if self.settings.seconds else 1.0
+        self.report(f"{text}, {len(self.points)} kernels", min(share, 1.0))
 
     def _step(self, pool: Pool) -> None:
         if self.settings.tracker is None:
@@ -87,6 +128,7 @@ class Profiler:
 
     def _prepare(self) -> bool:
         """Draw a network if few samples are waiting; whether that was so."""
+        self._tell()
         few = len(self.waiting) < WAITING
         if few:
             self.draw()
@@ -95,11 +137,10 @@ class Profiler:
     def _round(self, pool: Pool) -> None:
         """Measure some samples on this machine, and keep what was, also if cut short."""
         count = int(min(BATCH * len(pool.workers), self.settings.points - self.measured))
-        while len(self.waiting) < count:
-            self.draw()
-        seats = Round(
-            pool, [self.choose() for _ in range(count)], self.settings.limits, self._prepare
-        )
+        while len(self.waiting) < count and not self._over:
+            self._prepare()
+        chosen = [self.choose() for _ in range(min(count, len(self.waiting)))]
+        seats = Round(pool, chosen, self.settings.limits, self._prepare)
         try:
             seats.run()
         finally:
@@ -109,18 +150,18 @@ class Profiler:
     def draw(self) -> None:
         """Add the samples of the next network to those waiting, or to the points if known."""
         program, _ = network(self.settings.seed, self.drawn)
-        self.drawn += 1
-        for sample in samples(program, self.target):
-            name = (sample.task.work, sample.kernel)
+        number, self.drawn = self.drawn, self.drawn + 1
+        for sample in samples(program, self.target, number):
+            name = (self.journal.stored(sample.task).key, sample.kernel)
             if name in self.known:
                 continue
             self.known.add(name)
             seconds = self.journal.recall(sample.task).get((sample.kernel, sample.point))
             if seconds is None:
                 self.waiting.append(sample)
-            elif isfinite(seconds):
-                self.recalled += 1
-                self._note(sample, seconds)
+            else:
+                remember(self.journal, sample, self.settings.seed)
+                self._known_before(sample.kernel, sample, seconds)
 
     def choose(self) -> Sample:
         """Take the sample to measure next from those waiting."""
@@ -167,6 +208,7 @@ class Profiler:
         if outcome.status == "lost":
             self.waiting.append(sample)
             return
+        remember(self.journal, sample, self.settings.seed)
         self.journal.keep(sample.task, (sample.kernel, sample.point), outcome)
         self.measured += 1
         if outcome.status == "ok":
@@ -176,13 +218,16 @@ class Profiler:
 
     def _note(self, sample: Sample, seconds: float) -> None:
         """Keep a point, and fit its kernel again once enough has come."""
-        found = self.points.setdefault(sample.kernel, [])
-        found.append(Measured(sample, seconds))
-        seen = [p for p in found if not p.sample.held_out]
+        self.points.setdefault(sample.kernel, []).append(Measured(sample, seconds))
+        seen = self._fitted_to(sample.kernel)
         if not sample.held_out and len(seen) % max(2, len(seen) // 6) == 0:
             process = fitted(seen)
             if process is not None:
                 self.fits[sample.kernel] = process
+
+    def _fitted_to(self, kernel: str) -> list[Measured]:
+        """The points of a kernel that are not held out."""
+        return [p for p in self.points.get(kernel, ()) if not p.sample.held_out]
 
 
 def make_profile(
@@ -199,14 +244,17 @@ def make_profile(
             f"target {target.spec} cannot be measured on this machine, so there is nothing to "
             "profile; run this where the target runs, or on devices of an RPC tracker"
         )
+    if remote is not None:
+        check(target, remote)
     place = device(remote.key if remote else None)
+    path = profile_path(records.parent, target.spec, place)
+    before = _stored(path, target)
     with Store(records) as store:
         journal = Journal(store, target, place, bare=remote is None)
         profiler = Profiler(target, journal, settings)
+        profiler.recall({n: f.process.theta for n, f in before.fits.items()} if before else {})
         profiler.run(report)
-    found = profile(profiler.points, target, place)
-    path = profile_path(records.parent, target.spec, place)
-    before = _stored(path, target)
+    found = profile(profiler.points, target, place, before, report)
     if before is not None and before.points > found.points:
         found = before
     found.save(path)

@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 from codesign.analysis.estimate import LayerCost
 from codesign.errors import CodesignError
 from codesign.ir.program import Assignment, Point, Program
-from codesign.mapping.group import Group
 from codesign.mapping.place import apart, together
 from codesign.mapping.target import Target
 from codesign.profile.features import features
+from codesign.profile.judgement import label_of
 from codesign.profile.process import Array
 from codesign.tune.work import Task, tasks_of
 
@@ -19,19 +20,48 @@ WORTH = 3.0  # kernels that are so many times slower than the best by the model 
 HELD_OUT = 5  # one task in so many is never fitted to
 
 
+class Seen(Protocol):
+    """A point as a fit sees it."""
+
+    @property
+    def features(self) -> Array:
+        """Sizes and schedule (`codesign.profile.features`)."""
+
+    @property
+    def model_ms(self) -> float:
+        """What the kernel's model alone says."""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it serves to judge the fit alone."""
+
+    @property
+    def label(self) -> str:
+        """The op and how its operands are stored."""
+
+
 @dataclass(frozen=True)
 class Sample:
-    """`kernel` with its default `point` on `task`, and what its model says."""
+    """`kernel` with its default `point` on `task`, and what its model says.
+
+    `network` is the number of the network that it was drawn with.
+    """
 
     task: Task
     kernel: str
     point: Point
     cost: LayerCost
+    network: int = 0
 
     @cached_property
     def features(self) -> Array:
         """What the fit sees."""
         return features(self.task.group, self.cost, self.point)
+
+    @property
+    def model_ms(self) -> float:
+        """What the kernel's model alone says."""
+        return self.cost.latency_ms
 
     @cached_property
     def held_out(self) -> bool:
@@ -41,18 +71,10 @@ class Sample:
     @property
     def label(self) -> str:
         """The op and how its operands are stored."""
-        return f"{self.task.op} {form_of(self.task.group)}"
+        return label_of(self.task.group)
 
 
-def form_of(group: Group) -> str:
-    """How the operands of a group are stored: f32, int8, csr, nm, ..."""
-    x, w = group.input_type(0), group.input_type(1)
-    structure = [e.kind for e in (w.encodings if w else ()) if e.role == "structure"]
-    element = x.integer if x is not None else None
-    return " ".join([*structure, f"int{element.width}" if element else "f32"])
-
-
-def samples(program: Program, target: Target) -> Iterator[Sample]:
+def samples(program: Program, target: Target, network: int = 0) -> Iterator[Sample]:
     """Every kernel worth measuring for every task of `program` on `target`, models uncorrected."""
     try:
         placed = target.choose_kernels(program)
@@ -64,7 +86,8 @@ def samples(program: Program, target: Target) -> Iterator[Sample]:
         for kernel in target.by_anchor.get(group.anchor.kind, ()):
             if kernel.refuse(group) is None:
                 point = kernel.default(group)
-                found.append(Sample(task, kernel.name, point, kernel.cost(group, point)))
+                cost = kernel.cost(group, point)
+                found.append(Sample(task, kernel.name, point, cost, network))
         least = min((s.cost.latency_ms for s in found), default=0.0)
         yield from (s for s in found if s.cost.latency_ms <= WORTH * least)
 

@@ -84,8 +84,14 @@ class Dataset:
             if have[1:] != want[1:] or have[0] < want[0] or have[0] != self.size:
                 raise DataError(
                     f"data for input {name!r} has shape {list(have)}, but the model takes "
-                    f"{list(want)}: expected [samples, ...] with at least {want[0]} samples"
+                    f"{list(want)}: expected {_samples_of(want)}"
                 )
+
+
+def _samples_of(shape: tuple[int, ...]) -> str:
+    """What shape data must have for an input of `shape`: [samples, 1, 28, 28]."""
+    text = f"[{', '.join(['samples', *map(str, shape[1:])])}]"
+    return text if shape[0] == 1 else f"{text} with at least {shape[0]} samples"
 
 
 @dataclass(frozen=True)

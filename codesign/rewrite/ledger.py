@@ -16,7 +16,10 @@ class Row:
     in ms, `energy_uj` in microjoule, `accuracy` a share of 1, `snr_db` the outputs' ratio to the
     difference from the first program's. Both are of the first `samples` of `samples_of` in the
     data called `scored_on` (validation, calibration). `seconds` is what the pass took, questions
-    left aside.
+    left aside. `refused` tells of a pass that was undone because it did not pay: the row is of the
+    program without it, and nothing is noted. `speedup` is how many times faster the pass made the
+    program, where that was asked for. Of `layers` estimated `tuned` have the time that a tuning
+    record gives.
     """
 
     step: str
@@ -36,6 +39,10 @@ class Row:
     samples: int = 0
     samples_of: int = 0
     scored_on: str = ""
+    refused: bool = False
+    speedup: float | None = None
+    tuned: int = 0
+    layers: int = 0
 
     def json(self) -> dict[str, Any]:
         """As a JSON object."""

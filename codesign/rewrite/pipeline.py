@@ -18,7 +18,7 @@ from codesign.rewrite.context import Context
 from codesign.rewrite.ledger import Ledger, Row
 from codesign.rewrite.pass_ import Pass
 from codesign.rewrite.recorder import Measure, Recorder
-from codesign.rewrite.speedup import shortfall
+from codesign.rewrite.speedup import Verdict, verdict
 from codesign.rewrite.unscheduled import without_layouts
 
 
@@ -34,8 +34,9 @@ def run_pipeline(
 
     `measure` says for which rows the target times the program: none; the first, the last and those
     where a pass scheduled it anew (`ends`); or all. The row of a pass that changed nothing says so,
-    unless its name is in `tidying`. With `require_speedup` what another pass made is dropped, and
-    its row says so, unless the program became so many times faster on the target.
+    unless its name is in `tidying`. With `require_speedup` what another pass made is dropped, its
+    notes with it, and its row says so, unless the program became so many times faster on the
+    target; how many times it did is in the row either way.
     VerificationError and RefusedError name the pass that broke the program.
     """
     recorder = Recorder(program.graph, context, measure)
@@ -47,27 +48,26 @@ def run_pipeline(
         with _share(context, i, len(passes)):
             after = run_pass(program, step, context)
         seconds = time.perf_counter() - start
-        remark = ""
-        if step.name not in tidying:
-            after, remark = _judged(program, after, context, require_speedup)
+        judged = None
+        if require_speedup is not None and step.name not in tidying and after != program:
+            judged = verdict(program, after, context.target, require_speedup)
+        refused = judged is not None and not judged.pays
+        remark = "changed nothing" if after == program and step.name not in tidying else ""
+        notes = () if refused else tuple(context.notes)
+        after = program if refused else after
         context.progress(f"{step.name} [{i}/{len(passes)}]: cost and accuracy", i / len(passes))
         important = i == len(passes) or _scheduled_anew(program, after)
-        row = recorder.row(name, after, seconds, tuple(context.notes), important)
-        rows.append(_remarked(row, remark))
+        row = recorder.row(name, after, seconds, notes, important)
+        rows.append(_remarked(row, remark) if judged is None else _decided(row, judged))
         program = after
     return program, Ledger(tuple(rows))
 
 
-def _judged(
-    before: Program, after: Program, context: Context, least: float | None
-) -> tuple[Program, str]:
-    """What stays of a pass that is not tidying, and the remark about it."""
-    if after == before:
-        return after, "changed nothing"
-    if least is None:
-        return after, ""
-    why = shortfall(before, after, context.target, least)
-    return (before, f"refused: {why}") if why else (after, "")
+def _decided(row: Row, judged: Verdict) -> Row:
+    """`row` with what came of asking whether its pass pays."""
+    word = "kept" if judged.pays else "refused"
+    row = replace(row, refused=not judged.pays, speedup=judged.ratio)
+    return _remarked(row, f"{word}: {judged.text}")
 
 
 def _remarked(row: Row, text: str) -> Row:

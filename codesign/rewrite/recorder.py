@@ -66,6 +66,8 @@ class Recorder:
             score.samples,
             score.samples_of,
             self.scored_on,
+            tuned=cost.estimate.tuned if cost.estimate else 0,
+            layers=len(cost.estimate.layers) if cost.estimate else 0,
         )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import resource
 import secrets
 import shutil
 import tempfile
@@ -10,9 +11,10 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from codesign.errors import ArtifactError
+from codesign.errors import ArtifactError, ResourceError
 
 SCRATCH_BYTES = 64 << 20
+REMEDY = "set TMPDIR to a folder on a disk with room"
 HIDDEN = ".codesign-"  # how what is not finished is called
 
 
@@ -39,27 +41,40 @@ def write_folder(path: Path, fill: Callable[[Path], None], names: Collection[str
         shutil.rmtree(made, ignore_errors=True)
 
 
-def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
-    """A temporary folder with room for compiled code.
+def scratch_folder(room: int = SCRATCH_BYTES) -> "tempfile.TemporaryDirectory[str]":
+    """A temporary folder with room for so many bytes of compiled code.
 
-    ArtifactError, naming TMPDIR, if none can be made or its disk is full: LLVM would end the
+    ResourceError, naming TMPDIR, if none can be made or it has less room: LLVM would end the
     process when it cannot write.
     """
-    remedy = "set TMPDIR to a folder on a disk with room"
     try:
         made = tempfile.TemporaryDirectory(prefix="codesign-")
     except OSError as error:
-        raise ArtifactError(
-            f"no temporary folder can be made: {error.strerror or error}; {remedy}"
+        raise ResourceError(
+            f"no temporary folder can be made: {error.strerror or error}; {REMEDY}"
         ) from None
-    free = shutil.disk_usage(made.name).free
-    if free < SCRATCH_BYTES:
+    try:
+        check_room(Path(made.name), room)
+    except ResourceError:
         made.cleanup()
-        raise ArtifactError(
-            f"the temporary folder {tempfile.gettempdir()} has {free >> 20} MiB of room, compiled "
-            f"code needs {SCRATCH_BYTES >> 20} MiB; {remedy}, or free some"
-        )
+        raise
     return made
+
+
+def check_room(folder: Path, room: int) -> None:
+    """ResourceError unless a file of so many bytes may be written in `folder`."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit != resource.RLIM_INFINITY and limit < room:
+        raise ResourceError(
+            f"files are limited to {limit >> 10} KiB here, compiled code needs {room >> 20} MiB; "
+            "raise the limit (ulimit -f)"
+        )
+    free = shutil.disk_usage(folder).free
+    if free < room:
+        raise ResourceError(
+            f"the temporary folder {folder.parent} has {free >> 20} MiB of room, compiled "
+            f"code needs {room >> 20} MiB; {REMEDY}, or free some"
+        )
 
 
 def check_folder(path: Path, names: Collection[str]) -> None:

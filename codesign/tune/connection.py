@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codesign.errors import StoreError, UsageError
+from codesign.errors import DamagedStoreError, StoreError, UsageError
 from codesign.tune import schema
-from codesign.tune.trouble import in_words, is_busy
+from codesign.tune.trouble import damaged, in_words, is_busy
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -31,13 +31,13 @@ class Connection:
     """The open file `path`, made where it is missing if `write`; StoreError, never sqlite3's.
 
     An attempt that finds the file locked is repeated for `patience` seconds. With `lenient` a file
-    that was cut off is opened too.
+    that was cut off or lacks a table is opened too.
     """
 
     def __init__(
         self, path: Path, write: bool, patience: float = PATIENCE, lenient: bool = False
     ) -> None:
-        self.path, self.write, self.patience = path, write, patience
+        self.path, self.write, self.patience, self.lenient = path, write, patience, lenient
         self._lock, self._pid = threading.RLock(), os.getpid()
         _check_path(path, write)
         with in_words(path, patience):
@@ -63,6 +63,9 @@ class Connection:
         self._db.execute("BEGIN")
         try:
             schema.check(self._db, self.path)
+        except DamagedStoreError:
+            if not self.lenient:
+                raise
         finally:
             self._db.execute("ROLLBACK")
 
@@ -70,6 +73,12 @@ class Connection:
         """All rows of a query."""
         with self._held():
             return self._patiently(lambda: self._db.execute(sql, values).fetchall())
+
+    def check_pages(self) -> None:
+        """DamagedStoreError unless SQLite finds everything in the file in its place."""
+        found = self.read("PRAGMA integrity_check(1)")
+        if found != [("ok",)]:
+            raise damaged(self.path, " ".join(str(found[0][0]).split()))
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

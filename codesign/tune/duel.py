@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import comb
 from statistics import median
 
-from codesign.errors import CodesignError
 from codesign.ir.program import Point
+from codesign.tune.outcome import Outcome, failure
 from codesign.tune.timing import Subject, wrong
 
 SIGNIFICANCE = 0.01
@@ -29,6 +29,17 @@ class Duel:
     def ratio(self) -> float:
         """Median of first / second over the rounds: below 1 if the first is faster."""
         return median(a / b for a, b in zip(self.first, self.second, strict=True))
+
+    @property
+    def seconds(self) -> float:
+        """Median of the first."""
+        return median(self.first)
+
+    @property
+    def against(self) -> float:
+        """What the second takes where the first takes `seconds`: by the ratio, since a machine that
+        changes its speed during a duel moves the medians of both apart."""
+        return self.seconds / self.ratio
 
     @property
     def chance(self) -> float:
@@ -52,10 +63,11 @@ def sign_test(first: tuple[float, ...], second: tuple[float, ...]) -> float:
     return float(sum(comb(count, k) for k in range(won, count + 1)) / 2**count)
 
 
-def duel(subject: Subject, first: Choice, second: Choice, rounds: int) -> Duel:
+def duel(subject: Subject, first: Choice, second: Choice, rounds: int) -> Duel | Outcome:
     """Run both choices `rounds` times in turns; the first only if it computes what it should.
 
-    What is on record of it may come from another machine, so it is checked where it is to win.
+    What is on record of it may come from another machine, so it is checked where it is to win. An
+    Outcome where it cannot be said who wins: the machine lacks something.
     """
     try:
         with subject.built(*first) as one, subject.built(*second) as two:
@@ -70,8 +82,7 @@ def duel(subject: Subject, first: Choice, second: Choice, rounds: int) -> Duel:
                 else:
                     a, b = one.time(), two.time()
                 times.append((a, b))
-    except CodesignError as error:
-        return Duel(message=str(error))
     except Exception as error:  # noqa: BLE001  (whatever the compiler raises is a candidate's)
-        return Duel(message=f"{type(error).__name__}: {error}"[:500])
+        why = failure(error)
+        return why if why.status == "unable" else Duel(message=why.message)
     return Duel(tuple(a for a, _ in times), tuple(b for _, b in times))

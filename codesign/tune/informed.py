@@ -3,12 +3,12 @@
 import warnings
 from pathlib import Path
 
-from codesign.errors import CodesignWarning, StoreError, UsageError
+from codesign.errors import CodesignWarning, EmptyStoreError, StoreError, UsageError
 from codesign.mapping.target import Target
 from codesign.profile.table import OutdatedProfileError, Profile, load_profile, profile_path
 from codesign.runtime.host import device
 from codesign.tune.journal import StoredRecords
-from codesign.tune.paths import default_path
+from codesign.tune.paths import NONE, default_path
 from codesign.tune.store import Store
 
 
@@ -19,8 +19,10 @@ def informed(target: Target, records: str | Path | None = None, key: str | None 
     be read, a warning says so and compiling goes on; so it does with a profile that another
     codesign made. UsageError or StoreError for `records` that cannot. What counts is what was
     measured of this machine, or of the remote devices of RPC `key`; a warning says so if nothing
-    was measured of those.
+    was measured of those. The records "none" are no database: neither records nor profile count.
     """
+    if records is not None and str(records) == NONE:
+        return target
     path = default_path() if records is None else Path(records)
     if records is not None and not path.exists():
         raise UsageError(f"tuning records {path} are not there; `codesign tune` makes them")
@@ -44,11 +46,18 @@ def informed(target: Target, records: str | Path | None = None, key: str | None 
 
 
 def _tuned(path: Path, target: Target, key: str | None) -> StoredRecords | None:
-    """The winners in the database `path`, None if there are none for `target` here."""
+    """The winners in the database `path`, None if there are none for `target` here.
+
+    A file without anything in it is what is left where there was no room to make a database: as
+    good as none, and `codesign tune` makes one of it.
+    """
     if not path.exists():
         return None
-    with Store(path, write=False) as store:
-        return StoredRecords(store, target, device(key)) or None
+    try:
+        with Store(path, write=False) as store:
+            return StoredRecords(store, target, device(key)) or None
+    except EmptyStoreError:
+        return None
 
 
 def _profiled(path: Path, target: Target, key: str | None) -> Profile | None:

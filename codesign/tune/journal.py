@@ -9,10 +9,13 @@ from codesign.mapping.records import Known
 from codesign.mapping.target import Target
 from codesign.mapping.version import kernel_version
 from codesign.tune.duel import Duel
+from codesign.tune.naming import BARE
 from codesign.tune.outcome import Outcome
+from codesign.tune.point import print_point
 from codesign.tune.search import Choice
+from codesign.tune.sights import Sight
 from codesign.tune.store import Store
-from codesign.tune.trial import Device, Status, Trial
+from codesign.tune.trial import Device, Status, Trial, faster_than
 from codesign.tune.trial import Task as Stored
 from codesign.tune.work import Task
 
@@ -30,34 +33,69 @@ class Journal:
         self.store, self.target, self.bare = store, target, bare
         self.device = Device(fingerprint)
         self.versions = {name: kernel_version(k) for name, k in target.by_name.items()}
+        self.seen = 0  # the last row that `news` told of
+        self.own: set[str] = set()  # digests of what was stored here
         store.add_device(self.device)
 
     def stored(self, task: Task) -> Stored:
         """The task as the store has it."""
-        text = f"bare {task.work}" if self.bare else task.work
+        text = f"{BARE}{task.work}" if self.bare else task.work
         return Stored(task.op, text, self.target.spec, task.operations)
 
     def recall(self, task: Task) -> dict[Choice, float]:
-        """Seconds of every candidate measured with the present code, inf for those that failed."""
+        """Seconds of every candidate measured with the present code, inf for those that failed.
+
+        One whose worker was killed is tried again: the machine may have been short of memory.
+        """
         found: dict[Choice, float] = {}
         for trial in self.store.trials(self.stored(task).key, self.device.key):
-            if self.versions.get(trial.kernel) == trial.version:
+            current = self.versions.get(trial.kernel) == trial.version
+            if current and trial.status != "killed":
                 seconds = inf if trial.seconds is None else trial.seconds
                 choice = (trial.kernel, trial.point)
                 found[choice] = max(seconds, found.get(choice, 0.0))
         return found
 
+    def keep_sight(self, task: Task, choice: Choice, told: str) -> None:
+        """Keep what a fit sees of a candidate."""
+        kernel, point = choice
+        key, version = self.stored(task).key, self.versions[kernel]
+        self.store.add_sight(Sight(key, kernel, version, print_point(point), told))
+
+    def sights(self) -> list[Sight]:
+        """What fits see of every candidate measured with the present code."""
+        found = self.store.sights(self.target.spec, self.device.key)
+        return [sight for sight in found if self.versions.get(sight.kernel) == sight.version]
+
+    def news(self, tasks: Sequence[Task]) -> list[tuple[Task, Trial]]:
+        """What came into the store since the last call, the first time all, but not from here.
+
+        Trials of the present code and duels that were won, in the order of storing. One whose
+        worker was killed is left out, to be tried again: the machine may have been short of memory.
+        """
+        keys = {self.stored(task).key: task for task in tasks}
+        self.seen, found = self.store.news(self.seen, self.device.key, keys)
+        return [
+            (keys[trial.task], trial)
+            for trial in found
+            if self.versions.get(trial.kernel) == trial.version
+            and trial.digest not in self.own
+            and trial.status != "killed"
+        ]
+
     def keep(self, task: Task, choice: Choice, outcome: Outcome) -> None:
-        """Store a trial; it is on disk when this returns. Nothing is stored of a lost one."""
-        if outcome.status == "lost":
+        """Store a trial; it is on disk when this returns. Nothing is stored of what is none."""
+        if outcome.status == "lost" or outcome.status == "unable":
             return
         stored = self.stored(task)
         self.store.add_task(stored)
         self._add(stored, choice, outcome.status, outcome.seconds, message=outcome.message)
 
-    def settle(self, task: Task, choice: Choice, duel: Duel) -> None:
-        """Make `choice`, which won `duel`, what compiling uses."""
-        self._add(self.stored(task), choice, "ok", duel.first, ratio=duel.ratio)
+    def settle(self, task: Task, choice: Choice, duel: Duel, over: Choice) -> None:
+        """Keep that `choice` won `duel` over the incumbent `over`: see `winner`."""
+        kernel, point = over
+        beaten = faster_than(kernel, self.versions[kernel], point)
+        self._add(self.stored(task), choice, "ok", duel.first, ratio=duel.ratio, message=beaten)
 
     def _add(
         self,
@@ -73,30 +111,48 @@ class Journal:
         if status == "ok":
             low, middle, high = spread(seconds)
             times = {"seconds": middle, "low": low, "high": high, "repeats": len(seconds)}
-        self.store.add(
-            Trial(
-                stored.key,
-                self.device.key,
-                kernel,
-                self.versions[kernel],
-                point,
-                status,
-                **times,
-                ratio=ratio,
-                message=message,
-            )
+        trial = Trial(
+            stored.key,
+            self.device.key,
+            kernel,
+            self.versions[kernel],
+            point,
+            status,
+            **times,
+            ratio=ratio,
+            message=message,
         )
-
-    def winner(self, task: Task) -> Choice | None:
-        """What compiling uses for `task`, if anything was found."""
-        trials = self.store.trials(self.stored(task).key, self.device.key)
-        won = winner([t for t in trials if self.versions.get(t.kernel) == t.version])
-        return None if won is None else (won.kernel, won.point)
+        self.own.add(trial.digest)
+        self.store.add(trial)
 
 
 def winner(trials: Sequence[Trial]) -> Trial | None:
-    """Of the trials of one task the one to use: of those that won their comparison the last."""
-    return next((trial for trial in reversed(trials) if trial.ratio is not None), None)
+    """Of the trials of one task on one device the one to use: the best of those that won a duel.
+
+    A ratio says something beside another only if both go back to the same incumbent; where an
+    incumbent has itself won a duel before, as in a later run, the ratios multiply. What goes back
+    to one incumbent is compared by that product, which no change in the machine's speed between two
+    runs can spoil; what goes back to different ones, or to one that is not known, by the measured
+    time. A point that ever gave wrong numbers does not count.
+    """
+    wrong = {_name(trial) for trial in trials if trial.status == "wrong"}
+    won = [trial for trial in trials if trial.ratio is not None and _name(trial) not in wrong]
+    names = {_name(trial) for trial in won}
+    gone_back: dict[str, tuple[str, float]] = {}  # by winner: its first incumbent, and the product
+    best: dict[str, tuple[float, Trial]] = {}
+    # a merged store may hold a winner before the incumbent that it beat
+    for number, trial in enumerate(sorted(won, key=lambda trial: trial.message in names)):
+        origin, product = gone_back.get(trial.message, (trial.message or str(number), 1.0))
+        product *= trial.ratio or 1.0
+        gone_back[_name(trial)] = origin, product
+        if origin not in best or product < best[origin][0]:
+            best[origin] = product, trial
+    found = [trial for _, trial in best.values()]
+    return min(found, key=lambda trial: trial.seconds or inf, default=None)
+
+
+def _name(trial: Trial) -> str:
+    return faster_than(trial.kernel, trial.version, trial.point)
 
 
 class StoredRecords:
@@ -129,8 +185,8 @@ def _current(trial: Trial, target: Target) -> bool:
 
 
 def spread(seconds: tuple[float, ...]) -> tuple[float, float, float]:
-    """10th percentile, median and 90th percentile."""
+    """10th percentile, median and 90th percentile, in order whatever interpolating rounds."""
     if len(seconds) < 2:
         return seconds[0], seconds[0], seconds[0]
     cuts = quantiles(seconds, n=10, method="inclusive")
-    return cuts[0], cuts[4], cuts[8]
+    return min(cuts[0], cuts[4]), cuts[4], max(cuts[4], cuts[8])

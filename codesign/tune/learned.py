@@ -6,17 +6,25 @@ that a new task starts from what others taught.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from math import log
 from typing import Any
 
 import numpy as np
 
-from codesign.errors import TuningError
+from codesign.errors import TuningError, how_to_install
 from codesign.tune.features import Features
 
 LEAST_ROWS = 24
 TREES = {"max_depth": 6, "eta": 0.2, "subsample": 0.8, "verbosity": 0, "nthread": 1}
 ROUNDS = 60
+
+
+def missing() -> str:
+    """What to install for tuning, empty if it is there."""
+    if find_spec("xgboost") is not None:
+        return ""
+    return f"tuning needs xgboost, which is not installed; {how_to_install('tune')}"
 
 
 class Learned:
@@ -26,10 +34,7 @@ class Learned:
         try:
             import xgboost
         except ImportError:
-            raise TuningError(
-                "tuning needs xgboost, which is not installed; "
-                'install it with pip install "codesign[tune]"'
-            ) from None
+            raise TuningError(missing()) from None
         self.xgboost: Any = xgboost
         self.seed = seed
         self.columns: dict[str, int] = {}

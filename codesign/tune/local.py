@@ -1,6 +1,5 @@
 """Candidates on this machine: in this process, taking turns over copies so that caches are cold."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -8,10 +7,12 @@ from pathlib import Path
 
 from codesign.runtime.built import Built
 from codesign.runtime.execute import Executable
+from codesign.runtime.folder import scratch_folder
 from codesign.runtime.library import load_library
 from codesign.tune.work import Arrays, Parcel
 
 OBJECT = "candidate.o"
+ROOM = 8 << 20  # bytes for the object file of one candidate
 COLD_BYTES = 6 << 20  # beyond a core's own cache: runs take turns over copies of this size in all
 MOST_COPIES = 8
 
@@ -40,7 +41,7 @@ class Local:
     @contextmanager
     def load(self, made: Built, parcel: Parcel) -> Iterator[LocalCandidate]:
         """A candidate ready to be run, its library in a folder that goes with it."""
-        with tempfile.TemporaryDirectory(prefix="codesign-tune-") as folder:
+        with scratch_folder(ROOM) as folder:
             library = load_library(_functions(made, Path(folder)))
             size = made.plan.arena + sum(array.nbytes for array in made.weights.values())
             copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))

@@ -5,6 +5,18 @@ from pathlib import Path
 
 from codesign.errors import UsageError
 
+NONE = "none"  # in the place of a database: compile as if nothing had been measured
+
+
+def database(named: Path | None) -> Path:
+    """The database that a run writes to; UsageError for `none`."""
+    if named is not None and str(named) == NONE:
+        raise UsageError(
+            "measurements have to be kept somewhere, so --tuning-records none does not do here; "
+            "name a file (./none for one of that name)"
+        )
+    return named or default_path()
+
 
 def default_path() -> Path:
     """`$CODESIGN_RECORDS`, or else `codesign/tuning.db` in `$XDG_CACHE_HOME` or `~/.cache`.

@@ -12,13 +12,15 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from codesign.errors import TuningError
+from codesign.errors import ResourceError, TuningError, lacking_in
 from codesign.tune.outcome import Outcome
 from codesign.tune.remote import PATIENCE, Tracker
 from codesign.tune.trial import Status
 from codesign.tune.work import Parcel
 
 START_SECONDS = 120.0
+MOST_KILLED = 3  # workers, one after another
+KEPT = "what was measured is kept"
 Message = tuple[Any, ...]
 Reply = Callable[[Any], None]
 
@@ -76,10 +78,14 @@ class Worker:
         self.known.clear()
         self.send(("drop",), START_SECONDS, lambda answer: None)
 
+    def said(self) -> str:
+        """The end of what it wrote."""
+        self.log.seek(0)
+        return self.log.read()[-2000:].decode(errors="replace").strip()
+
     def tail(self) -> str:
         """The last line that it wrote."""
-        self.log.seek(0)
-        lines = self.log.read()[-2000:].decode(errors="replace").strip().splitlines()
+        lines = self.said().splitlines()
         return lines[-1][:300] if lines else ""
 
     def stop(self) -> None:
@@ -95,7 +101,8 @@ class Pool:
     """At most `most` workers for one target, each on cores of its own; a context manager.
 
     With a `tracker` there is a worker for each of its devices instead, which builds here and runs
-    there, with more patience.
+    there, with more patience. Where this machine lacks room, memory or a permission no candidate is
+    to blame: `poll` raises ResourceError then.
     """
 
     def __init__(
@@ -106,7 +113,7 @@ class Pool:
         most: int | None = None,
         tracker: Tracker | None = None,
     ) -> None:
-        self.failed_starts = 0
+        self.failed_starts = self.killed = 0
         if tracker is not None:
             self.seconds = seconds + 4 * PATIENCE
             self.workers = [Worker(target, (), tracker) for _ in range(tracker.count())]
@@ -134,6 +141,11 @@ class Pool:
         """Whether any worker is starting or measuring."""
         return any(not worker.idle for worker in self.workers)
 
+    @property
+    def measuring(self) -> bool:
+        """Whether any worker has something to answer."""
+        return any(worker.reply is not None for worker in self.workers)
+
     def give(self, worker: Worker, parcel: Parcel, message: Message, reply: Reply) -> None:
         """Send a message about the task of `parcel`, which is sent along the first time."""
         if parcel.work not in worker.known:
@@ -157,24 +169,41 @@ class Pool:
             answer = worker.pipe.recv()
         except (EOFError, OSError):
             code = worker.process.wait()
+            self._blame_machine(code, worker.said())
             status: Status = "killed" if code == -signal.SIGKILL else "crashed"
             self._replace(worker, Outcome(status, message=_why(code, worker.tail())))
             return
         if answer == "ready":
             worker.ready, self.failed_starts = True, 0
         elif answer != "kept":
+            if isinstance(answer, Outcome) and answer.status == "unable":
+                raise ResourceError(f"{answer.message}; {KEPT}")
+            self.killed = 0
             reply, worker.reply = worker.reply, None
             assert reply is not None
             reply(answer)
             if isinstance(answer, Outcome) and answer.status == "lost":
                 self._retire(worker, answer.message)
 
+    def _blame_machine(self, code: int, said: str) -> None:
+        """ResourceError if it was the machine's fault that a worker ended so."""
+        lack = lacking_in(said)
+        if lack is not None:
+            raise ResourceError(f"a worker process failed: {lack}; {KEPT}")
+        self.killed += code == -signal.SIGKILL
+        if self.killed > MOST_KILLED:
+            raise ResourceError(
+                f"{self.killed} worker processes were killed one after another (SIGKILL), most "
+                "likely for want of memory; end other programs or take fewer cores (taskset); "
+                f"{KEPT}"
+            )
+
     def _retire(self, worker: Worker, why: str) -> None:
         """Go on without `worker`; TuningError if it was the last one."""
         worker.stop()
         self.workers.remove(worker)
         if not self.workers:
-            raise TuningError(f"{why}; what was measured is kept")
+            raise TuningError(f"{why}; {KEPT}")
 
     def _replace(self, worker: Worker, outcome: Outcome) -> None:
         """Start `worker` anew and tell who waits for it what happened."""

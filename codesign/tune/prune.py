@@ -16,8 +16,8 @@ class Rule:
     stale: its kernel is in `versions` with another version. Kernels that are not in there stay.
     failed: if `failed`, it is not ok, or it is of a point that also gave wrong numbers. Without
     failed trials a tuner tries those points again.
-    slower: its point is not among the `keep` fastest of its task, device, kernel and version. All
-    trials of a point that stays do stay.
+    slower: its point is not among the `keep` fastest of its task, device, kernel and version, and
+    never won a duel: what compiling may use stays. All trials of a point that stays do stay.
     """
 
     keep: int | None = None
@@ -33,6 +33,7 @@ class Rule:
         stale = {e.id for e in entries if self._stale(e)}
         wrong = {e.measured for e in entries if e.status == "wrong"}
         fast = self._fast([e for e in entries if e.id not in stale])
+        fast |= {e.measured for e in entries if e.ratio is not None}
         found = {}
         for entry in entries:
             bad = entry.status != "ok" or entry.measured in wrong
@@ -79,8 +80,10 @@ def prune(store: Store, rule: Rule, dry_run: bool = False) -> Pruned:
     """Drop what `rule` says and shrink the file; only tell what would go if `dry_run`.
 
     The trials are gone even if the file could not be shrunk (that takes free space of its size, and
-    that nobody else writes); `remark` says so.
+    that nobody else writes); `remark` says so. DamagedStoreError, nothing being dropped, where any
+    part of the file is not as it was written.
     """
+    store.verify()
     counted: Counter[str] = Counter()
     total = 0
 

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A trial as far as ranking needs it; `point` is its text, `id` the order of storing."""
+    """A trial as far as ranking needs it; `point` is its text, `id` the order of storing.
+
+    `ratio` is that of a duel that was won.
+    """
 
     id: int
     task: str
@@ -19,6 +22,12 @@ class Entry(NamedTuple):
     point: str
     status: str
     seconds: float | None
+    ratio: float | None = None
+
+    @property
+    def duel(self) -> bool:
+        """Whether it tells of a duel that was won, and no trial."""
+        return self.ratio is not None
 
     @property
     def measured(self) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ The device runs `python -m tvm.exec.rpc_server --tracker HOST:PORT --key KEY`, o
 nothing of codesign is needed there. Whoever asks the tracker for KEY gets any free device of it.
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import TuningError, UsageError
+from codesign.mapping.target import Target
 from codesign.runtime.built import Built
 from codesign.runtime.execute import checked
+from codesign.runtime.folder import scratch_folder
 from codesign.runtime.plan import Slot
 from codesign.tune.work import Arrays, Parcel
 
+ROOM = 16 << 20  # bytes for the library of one candidate, and the object that it is made of
 PATIENCE = 10.0  # seconds to wait for a free device
 SESSION_SECONDS = 20  # after which the device ends a session by itself
 
@@ -54,15 +56,14 @@ class Tracker:
         """A connection to the tracker; DeviceLostError if it is not there."""
         import socket
 
-        from tvm import rpc
-
-        try:  # rpc.connect_tracker would try for half a minute
+        try:  # rpc.connect_tracker would try for half a minute, and importing it takes seconds
             socket.create_connection((self.host, self.port), timeout=PATIENCE).close()
+            from tvm import rpc
+
             found = rpc.connect_tracker(self.host, self.port)
         except (OSError, RuntimeError) as error:
             raise DeviceLostError(
-                f"no RPC tracker answers at {self.host}:{self.port} ({error}); start one with "
-                "python -m tvm.exec.rpc_tracker, which needs the package tornado"
+                f"no RPC tracker answers at {self.host}:{self.port} ({error}); {self.commands()}"
             ) from None
         found._sock.settimeout(PATIENCE)
         return found
@@ -75,9 +76,18 @@ class Tracker:
             keys = sorted({str(one["key"]).removeprefix("server:") for one in servers})
             raise DeviceLostError(
                 f"no device with key {self.key} is at tracker {self.host}:{self.port}; it has "
-                f"{', '.join(keys) or 'none'}"
+                f"{', '.join(keys) or 'none'}; {self.commands()}"
             )
         return found
+
+    def commands(self) -> str:
+        """How to start the tracker and a server of a device."""
+        return (
+            f"start the tracker with `python -m tvm.exec.rpc_tracker --port {self.port}` on "
+            f"{self.host}, and on each device `python -m tvm.exec.rpc_server --tracker "
+            f"{self.host}:{self.port} --key {self.key}` (both need the packages cloudpickle, "
+            "psutil and tornado)"
+        )
 
     def session(self) -> Any:
         """A session on a free device; DeviceLostError if none gets free in time."""
@@ -100,6 +110,19 @@ class Tracker:
         return queue is not None and queue["free"] > 0
 
 
+def check(target: Target, tracker: Tracker) -> int:
+    """How many devices of `tracker` there are for `target`, before any long step.
+
+    DeviceLostError if none; TuningError if what is built here could not be run on them.
+    """
+    if why := target.unlinkable():
+        raise TuningError(
+            f"nothing here can link for {target.spec} ({why}), and the devices cannot do it; "
+            "install the package ziglang or a C compiler for the device here"
+        )
+    return tracker.count()
+
+
 class Remote:
     """The devices of a tracker. Candidates that are loaded at once share a session."""
 
@@ -115,7 +138,7 @@ class Remote:
             self.session = self.tracker.session()
         self.loaded += 1
         try:
-            with tempfile.TemporaryDirectory(prefix="codesign-tune-") as folder:
+            with scratch_folder(ROOM) as folder:
                 library = made.code.save(Path(folder)).path
                 if library.suffix != ".so":
                     raise TuningError(

@@ -6,7 +6,7 @@ A later schema raises VERSION; a file of a higher version than this is refused, 
 import sqlite3
 from pathlib import Path
 
-from codesign.errors import StoreError
+from codesign.errors import EmptyStoreError, StoreError
 from codesign.tune.trouble import damaged
 
 APPLICATION = 0x63647462
@@ -44,10 +44,13 @@ def create(db: sqlite3.Connection) -> None:
 
 
 def check(db: sqlite3.Connection, path: Path) -> None:
-    """StoreError unless the file is a tuning database that this code can read."""
+    """StoreError unless the file is a tuning database that this code can read.
+
+    EmptyStoreError for one that holds nothing: its making was cut short, or something else left it.
+    """
     version = _number(db, "user_version")
     if is_new(db):
-        raise StoreError(
+        raise EmptyStoreError(
             f"{path} is empty, no tuning database yet; `codesign tune` or `codesign db merge` "
             "makes one of it"
         )

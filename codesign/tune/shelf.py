@@ -2,9 +2,8 @@
 
 from contextlib import ExitStack
 
-from codesign.errors import CodesignError
 from codesign.ir.program import Point
-from codesign.tune.outcome import Outcome
+from codesign.tune.outcome import Outcome, failure
 from codesign.tune.timing import Candidate, Limits, Subject, times
 
 
@@ -21,10 +20,8 @@ class Shelf:
             candidate = self._stack.enter_context(subject.bare(kernel, point))
             self._held[subject.parcel.work, kernel] = candidate
             return Outcome("ok", (candidate.time(),))
-        except CodesignError as error:
-            return Outcome("failed", message=str(error))
         except Exception as error:  # noqa: BLE001  (whatever the compiler raises is this candidate's)
-            return Outcome("failed", message=f"{type(error).__name__}: {error}"[:500])
+            return failure(error)
 
     def time(self, work: str, kernel: str, limits: Limits) -> Outcome:
         """Seconds of runs of a candidate that was prepared."""

@@ -23,18 +23,20 @@ from codesign.tune.rows import (
     to_task,
     to_trial,
 )
+from codesign.tune.sights import Sight, drop_sights, put_sight, read_sights
 from codesign.tune.trial import STATUSES, Device, Record, Task, Trial
 from codesign.tune.trouble import damaged
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How much a store holds; `by_status` has every status."""
+    """How much a store holds: finished trials, duels won, and trials by status, every one named."""
 
     trials: int
     tasks: int
     devices: int
     by_status: Mapping[str, int]
+    duels: int = 0
 
 
 class Store:
@@ -82,6 +84,15 @@ class Store:
         with self._connection.writing() as db:
             put_devices(db, [device])
 
+    def add_sight(self, sight: Sight) -> None:
+        """Keep what a fit sees of a point, in place of what it saw before."""
+        with self._connection.writing() as db:
+            put_sight(db, sight)
+
+    def sights(self, target: str, device: str) -> list[Sight]:
+        """What fits see of the points measured for a target on a device (key), with their times."""
+        return read_sights(self._connection, target, device)
+
     def add_all(self, records: Collection[Record]) -> int:
         """Keep trials with their tasks and devices, all or none; how many trials were new."""
         with self._connection.writing() as db:
@@ -99,6 +110,16 @@ class Store:
         where, values = _where(wanted)
         sql = f"SELECT id, digest, {', '.join(TRIAL)} FROM trial{where} ORDER BY id"
         return [to_trial(row, self.path) for row in self._connection.read(sql, *values)]
+
+    def news(self, since: int, device: str, tasks: Collection[str]) -> tuple[int, list[Trial]]:
+        """The trials of `tasks` on `device` that came after row `since`, and the last such row."""
+        marks = ", ".join("?" * len(tasks))
+        sql = (
+            f"SELECT id, digest, {', '.join(TRIAL)} FROM trial "
+            f"WHERE id > ? AND device = ? AND +task IN ({marks}) ORDER BY id"
+        )  # the sign keeps SQLite from looking into the index by task, where all rows are old
+        rows = self._connection.read(sql, since, device, *tasks)
+        return (rows[-1][0] if rows else since), [to_trial(row, self.path) for row in rows]
 
     def entries(
         self, task: str | None = None, device: str | None = None, kernel: str | None = None
@@ -139,14 +160,22 @@ class Store:
         rows = self._connection.read("SELECT key, fingerprint FROM device ORDER BY rowid")
         return [to_device(row, self.path) for row in rows]
 
+    def verify(self) -> None:
+        """DamagedStoreError unless the whole file, and every row, is as it was written."""
+        self._connection.check_pages()
+        self.tasks(), self.devices(), self.trials()
+
     def counts(self) -> Counts:
         """How many trials, tasks and devices there are."""
-        rows = self._connection.read("SELECT status, count(*) FROM trial GROUP BY status")
-        by_status = dict.fromkeys(map(str, STATUSES), 0) | dict(rows)
-        ((tasks, devices),) = self._connection.read(
-            "SELECT (SELECT count(*) FROM task), (SELECT count(*) FROM device)"
+        rows = self._connection.read(
+            "SELECT status, count(*) FROM trial WHERE ratio IS NULL GROUP BY status"
         )
-        return Counts(sum(by_status.values()), tasks, devices, by_status)
+        by_status = dict.fromkeys(map(str, STATUSES), 0) | dict(rows)
+        ((tasks, devices, duels),) = self._connection.read(
+            "SELECT (SELECT count(*) FROM task), (SELECT count(*) FROM device), "
+            "(SELECT count(*) FROM trial WHERE ratio IS NOT NULL)"
+        )
+        return Counts(sum(by_status.values()), tasks, devices, by_status, duels)
 
     def forget(self, choose: Callable[[Sequence[Entry]], Collection[int]]) -> int:
         """Drop the trials whose ids `choose` names when shown all, in one transaction; how many.
@@ -156,6 +185,7 @@ class Store:
         with self._connection.writing() as db:
             doomed = choose(self.entries())
             db.executemany("DELETE FROM trial WHERE id = ?", ((number,) for number in doomed))
+            drop_sights(db)
             return len(doomed)
 
     def compact(self) -> None:

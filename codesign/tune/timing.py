@@ -8,13 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from codesign.errors import CodesignError
 from codesign.ir.graph import Graph
 from codesign.ir.program import Assignment, Point
 from codesign.mapping.target import Target
 from codesign.runtime.built import Built
 from codesign.tune.bare import bare
-from codesign.tune.outcome import Outcome
+from codesign.tune.outcome import Outcome, failure
 from codesign.tune.remote import DeviceLostError, SessionBrokenError
 from codesign.tune.work import FLOAT_TOLERANCE, Arrays, Parcel, placed
 
@@ -100,11 +99,9 @@ def trial(
     except DeviceLostError as error:
         return Outcome("lost", message=str(error))
     except SessionBrokenError as error:
-        return Outcome("crashed", message=str(error))
-    except CodesignError as error:
-        return Outcome("failed", message=str(error))
+        return failure(error, "crashed")
     except Exception as error:  # noqa: BLE001  (whatever the compiler raises is this candidate's)
-        return Outcome("failed", message=f"{type(error).__name__}: {error}"[:500])
+        return failure(error)
 
 
 def _tried(

@@ -29,8 +29,9 @@ class Trial:
     `seconds` is the median of `repeats` runs, `low` and `high` their 10th and 90th percentile; all
     three are None unless `status` is ok. `ratio` is the median ratio to the incumbent's time in
     interleaved runs, where the point won them by more than the noise (`codesign.tune.duel`): then
-    it is what compiling uses. `at` is when it was measured, for people: nothing depends
-    on it. Trials that are equal in every field are one trial. UsageError says which field is bad.
+    it is what compiling may use, and `message` says whom it beat (`faster_than`). `at` is when it
+    was measured, for people: nothing depends on it. Trials that are equal in every field are one
+    trial. UsageError says which field is bad.
     """
 
     task: str
@@ -81,6 +82,11 @@ class Trial:
         """Tells this trial from every other."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return _hash(json.dumps(values | {"point": print_point(self.point)}), 32)
+
+
+def faster_than(kernel: str, version: str, point: Point) -> str:
+    """The message of a trial that won its duel against this incumbent: equal for equal ones."""
+    return f"faster than {kernel} {print_point(point)}, version {version}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from codesign.errors import StoreError
+from codesign.errors import DamagedStoreError, StoreError
 
 _EXACT = {
     sqlite3.SQLITE_READONLY_ROLLBACK: (
@@ -19,6 +19,12 @@ _EXACT = {
         "knows no such task or device; add_task and add_device come before add"
     ),
 }
+_DAMAGED = (
+    "is damaged ({error}) and was left as it is. Use a copy if there is one, or save what can be "
+    "read with `codesign db merge NEW.db OLD.db --salvage`"
+)
+# what has no code of its own: text that is no UTF-8, tables that are not as they were made
+_STRANGE = ("decode", "no such column", "no such table", "has no column")
 _KINDS = {
     sqlite3.SQLITE_FULL: (
         "cannot be written, the disk is full; what it held is as it was. Free some space and "
@@ -37,10 +43,7 @@ _KINDS = {
         "cannot be opened, or its folder cannot be written; check the permissions of both or take "
         "another path"
     ),
-    sqlite3.SQLITE_CORRUPT: (
-        "is damaged ({error}) and was left as it is. Use a copy if there is one, or save what can "
-        "be read with `codesign db merge NEW.db OLD.db --salvage`"
-    ),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: (
         "is no tuning database and was left as it is; expected a file that `codesign tune` or "
         "`codesign db merge` wrote, or the path of a new one"
@@ -61,9 +64,9 @@ def is_busy(error: sqlite3.Error) -> bool:
     return _kind(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def damaged(path: Path, what: str) -> StoreError:
+def damaged(path: Path, what: str) -> DamagedStoreError:
     """The error for content that cannot be as it was written."""
-    return StoreError(f"{path} {_KINDS[sqlite3.SQLITE_CORRUPT].format(error=what)}")
+    return DamagedStoreError(f"{path} {_DAMAGED.format(error=what)}")
 
 
 @contextmanager
@@ -74,10 +77,11 @@ def in_words(path: Path, patience: float) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0)
         words = _EXACT.get(code) or _KINDS.get(_kind(error))
-        if words is None and "decode" in str(error):  # text that is no UTF-8 has no code
-            words = _KINDS[sqlite3.SQLITE_CORRUPT]
+        if words is None and any(sign in str(error) for sign in _STRANGE):
+            words = _DAMAGED
         text = (words or "failed: {error}").format(error=error, patience=patience)
-        raise StoreError(f"tuning database {path} {text}") from None
+        kind = DamagedStoreError if words == _DAMAGED else StoreError
+        raise kind(f"tuning database {path} {text}") from None
 
 
 def _kind(error: sqlite3.Error) -> int:

@@ -14,6 +14,7 @@ from codesign.ir.text import named_constants, print_program
 from codesign.mapping.group import Group
 from codesign.mapping.target import Target
 from codesign.mapping.workload import extracted, operations, signature
+from codesign.tune.naming import shape_of
 
 Arrays = Mapping[str, np.ndarray]
 FLOAT_TOLERANCE = 1e-4  # of the largest magnitude of an output
@@ -38,6 +39,11 @@ class Task:
     def op(self) -> str:
         """The kind of the group's anchor."""
         return self.group.anchor.kind
+
+    @property
+    def shape(self) -> str:
+        """Shapes of weights, first input and result, in words."""
+        return shape_of(self.work)
 
     @property
     def group(self) -> Group:

@@ -1,6 +1,6 @@
 """Magnitude pruning: the smallest weights become zero."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -51,7 +51,9 @@ class PruneMagnitude(Pass):
 
     name: ClassVar[str] = "prune-magnitude"
 
-    sparsity: float | None = None
+    sparsity: float | None = field(
+        default=None, metadata={"unset": f"{SPARSITY}, or as n:m fixes it"}
+    )
     pattern: str = "unstructured"
     scope: Literal["global", "layer"] = "layer"
     min_elements: int = 256

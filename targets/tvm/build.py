@@ -1,12 +1,14 @@
 """From a placed program to object code, a plan and packed weights."""
 
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from codesign.analysis.positions import position_bounds
+from codesign.errors import ArtifactError, VerificationError, lacking
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
@@ -29,8 +31,11 @@ class TvmCode:
     architecture: str
 
     def save_object(self, path: Path) -> None:
-        """Write the relocatable object file."""
-        self.module.mod.write_to_file(str(path), "o")
+        """Write the relocatable object file; ResourceError or ArtifactError if that fails."""
+        try:
+            self.module.mod.write_to_file(str(path), "o")
+        except (RuntimeError, OSError) as error:
+            raise lacking(error) or ArtifactError(f"cannot write {path}: {error}") from None
 
     def save(self, folder: Path) -> Library:
         """Write the functions into `folder`, linked if anything here can link them."""
@@ -117,6 +122,16 @@ def _aliases(emitted: list[Emission]) -> dict[str, str]:
     return found
 
 
+def _reshaped(slot: Slot, shape: tuple[int, ...], layer: str, value: str) -> Slot:
+    """`slot` as a function reads it; VerificationError if that reads beyond it."""
+    if prod(shape) > prod(slot.shape):
+        raise VerificationError(
+            f"%{layer} reads %{value} as {list(shape)}, but its buffer is {list(slot.shape)}; the "
+            "kernel and the layouts that it asked for disagree, which is a defect of the kernel"
+        )
+    return replace(slot, shape=shape)
+
+
 def _plan(
     graph: Graph, emitted: list[Emission], aliases: dict[str, str], library: _Functions
 ) -> tuple[Plan, dict[str, np.ndarray]]:
@@ -154,7 +169,7 @@ def _plan(
         arguments: list[Slot | str] = []
         for argument, shape in zip(one.arguments, library.shapes(function), strict=True):
             if isinstance(argument, str):
-                arguments.append(replace(slot(argument), shape=shape))
+                arguments.append(_reshaped(slot(argument), shape, layer, argument))
             else:
                 arguments.append(f"w{len(weights)}")
                 weights[f"w{len(weights)}"] = argument.reshape(shape)

@@ -56,8 +56,12 @@ def layer_cost(
     arithmetic: float,
     moved: int,
     rate: float = RATE,
+    macs: int | None = None,
 ) -> LayerCost:
-    """The cost of `group`: `arithmetic` nanoseconds and `moved` bytes at `rate` GB/s a thread."""
+    """The cost of `group`: `arithmetic` nanoseconds and `moved` bytes at `rate` GB/s a thread.
+
+    `macs` are those of a kernel that leaves some of the group's out.
+    """
     first = group.input_type(0)
     bits = first.integer.width if first is not None and first.integer else 32
     memory = moved / (rate * machine.threads)
@@ -66,7 +70,7 @@ def layer_cost(
     bound = (
         "overhead" if machine.overhead_ms > busy else "compute" if arithmetic > memory else "memory"
     )
-    macs = group.macs
+    macs = group.macs if macs is None else macs
     return LayerCost(
         group.name,
         group.anchor.kind,

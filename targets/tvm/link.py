@@ -30,11 +30,13 @@ def link(unlinked: Path, machine: str) -> Library:
             return Library(made, name)
         made.unlink(missing_ok=True)
         failures.append(f"{name}: {problem}")
-    why = (
-        "; ".join(failures)
-        or f"no C compiler for {machine} and no package ziglang (pip install ziglang)"
-    )
+    why = "; ".join(failures) or no_linker(machine)
     return Library(unlinked, f"nothing, apache-tvm-ffi-orcjit opens the object ({why})")
+
+
+def no_linker(machine: str) -> str:
+    """What is missing where nothing here links for the architecture `machine`."""
+    return f"no C compiler for {machine} and no package ziglang (pip install ziglang)"
 
 
 def linkers(machine: str) -> Iterator[tuple[str, Sequence[str]]]:

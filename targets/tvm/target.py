@@ -69,6 +69,12 @@ class Cpu(Target):
 
         return runs_here(self)
 
+    def unlinkable(self) -> str:
+        from codesign.targets.tvm.link import linkers, no_linker
+
+        machine = self.instructions.architecture
+        return "" if any(linkers(machine)) else no_linker(machine)
+
     def measure(self, program: Program) -> Estimate | None:
         from codesign.targets.tvm.cache import measured
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import codesign as cd
+from codesign.compiler import compile_job, prepare
 from codesign.data import load_dataset
 from codesign.errors import DataError, UnknownNameError, UnsupportedModelError, UsageError
 from codesign.interpret.evaluate import evaluate
@@ -186,3 +188,10 @@ def test_opening_needs_neither_torch_nor_onnx_nor_tvm(tmp_path: Path) -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_seconds_of_a_compile_include_reading_the_model() -> None:
+    job = prepare(small_graph(), "cpu", passes=[])
+    assert job.seconds > 0
+    slow = replace(job, seconds=1000.0)
+    assert compile_job(slow, measure="none").report["seconds"] > 1000

@@ -39,7 +39,7 @@ def test_records_of_a_remote_device_are_used_where_it_is_named(tmp_path: Path) -
     with Store(path) as store:
         journal = Journal(store, TARGET, {"rpc_key": "pi"})
         store.add_task(journal.stored(task()))
-        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40))
+        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40), task().start)
     plain = TARGET.place(network()).placement
     assert informed(TARGET, path).place(network()).placement == plain
     with pytest.warns(CodesignWarning, match="nothing in .* was measured .* key elsewhere"):

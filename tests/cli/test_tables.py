@@ -64,3 +64,15 @@ def test_a_narrow_one_breaks_no_word(width: int, monkeypatch: pytest.MonkeyPatch
     assert row.split()[-2:] == ["94.04", "%"]
     for word in ("predicted", "measured", "accuracy", "stored"):
         assert word in words
+
+
+def test_a_pass_that_was_undone_says_so_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(width=200, no_color=True, highlight=False)
+    for module in (tables, ledger):
+        monkeypatch.setattr(module, "console", lambda: console)
+    kept, undone = ({**ROW, "refused": gone, "speedup": 1.375} for gone in (False, True))
+    with console.capture() as captured:
+        ledger.show_ledger([ROW, kept, undone])
+    rows = [line for line in captured.get().splitlines() if "factorize-svd" in line]
+    assert ["1.38x" in row for row in rows] == [False, True, True]
+    assert ["keep=0.95} (refused)" in row for row in rows] == [False, False, True]

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from codesign.interpret.evaluate import evaluate
+from codesign.profile.table import Profile, profile_path
 from codesign.runtime.artifact import open_artifact
+from codesign.runtime.host import device
+from codesign.targets.tvm.target import Cpu
 from tests.cli.running import Cli
 from tests.small import small_graph, small_input
 
@@ -251,6 +254,8 @@ def test_passes_and_targets_list_and_describe(cli: Cli) -> None:
     assert "fold-batch-norm" in cli("passes").out
     described = cli("passes", "fold-constants")
     assert "max_elements = 1048576: int" in described.out and "Before:" in described.out
+    unset = cli("passes", "prune-magnitude").out
+    assert "sparsity = 0.5, or as n:m fixes it: float or none" in unset and "= None" not in unset
     assert cli("targets", "cpu", "--json").json["options"][-1]["name"] == "threads"
     names = {entry["name"] for entry in cli("passes", "--json").json["passes"]}
     assert {"place", "layout", "quantize-int8"} <= names
@@ -258,3 +263,13 @@ def test_passes_and_targets_list_and_describe(cli: Cli) -> None:
 
 def test_quiet_says_nothing_beside_the_result(cli: Cli, artifact: Path) -> None:
     assert cli("show", artifact, "--quiet").err == ""
+
+
+def test_a_profile_is_forgotten(cli: Cli, tmp_path: Path) -> None:
+    records = tmp_path / "t.db"
+    path = profile_path(tmp_path, Cpu().spec, device())
+    Profile(Cpu().spec, device(), {}).save(path)
+    given = ("profile", "--target", "cpu", "--forget", "--tuning-records", records)
+    assert f"dropped the profile of {Cpu().spec} ({path})" in cli(*given).err
+    assert not path.exists() and "there is no profile" in cli(*given).err
+    assert cli(*given, "--json").json == {"profile": str(path), "dropped": False, "points": 0}

@@ -266,6 +266,9 @@ def test_refusals() -> None:
         data = Dataset({name: np.zeros(shape, np.float32)})
         with pytest.raises(DataError, match="the model takes"):
             apply(before, "quantize-int8", Context(calibration=data))
+    flat = Dataset({"x": np.zeros((4, 8), np.float32)})
+    with pytest.raises(DataError, match=r"expected \[samples, 4, 8, 8\]$"):
+        apply(before, "quantize-int8", Context(calibration=flat))
     for value in (np.nan, np.inf):
         data = Dataset({"x": np.full((2, 4, 8, 8), value, np.float32)})
         with pytest.raises(DataError, match="not finite"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign.cli.estimate import error_bar
 from codesign.errors import CodesignWarning, StoreError
 from codesign.mapping.group import Group
 from codesign.mapping.version import kernel_version
@@ -48,6 +49,21 @@ def test_estimates_and_placement_use_the_fit_and_carry_its_error() -> None:
     assert other.error is not None and 0 <= other.error < 0.2
     assert estimate.error_ms == pytest.approx(other.latency_ms * other.error)
     assert plain.error_ms is None
+
+
+def test_the_total_tells_what_has_no_error_bar() -> None:
+    estimate = TARGET.informed(correction=twice()).estimate(network())
+    bare = [layer for layer in estimate.layers if layer.error is None]
+    assert 0 < len(bare) < len(estimate.layers) and estimate.unsure == tuple(bare)
+    share = sum(layer.latency_ms for layer in bare) / estimate.latency_ms
+    assert f"; {len(bare)} layers have no error bar, {share:.0%} of the time)" in error_bar(
+        estimate
+    )
+    assert estimate.json()["total"]["layers_without_error"] == len(bare)
+    pooled = replace(twice(), model_errors={"all": 0.4})
+    whole = TARGET.informed(correction=pooled).estimate(network())
+    assert not whole.unsure and {x.error for x in whole.layers if x.origin == "model"} == {0.4}
+    assert "no error bar" not in error_bar(whole) and error_bar(TARGET.estimate(network())) == ""
 
 
 def test_what_lies_outside_is_corrected_as_at_the_edge_and_less_sure() -> None:
@@ -97,7 +113,7 @@ def test_a_profile_of_another_format_is_left_aside_with_a_warning(tmp_path: Path
     path, records = profile_path(tmp_path, TARGET.spec, device()), _empty_database(tmp_path)
     twice().save(path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    with pytest.raises(OutdatedProfileError, match=r"format 1, this one reads 2.*again"):
+    with pytest.raises(OutdatedProfileError, match=r"format 1, this one reads 3.*again"):
         load_profile(path)
     with pytest.warns(CodesignWarning, match="run `codesign profile` again"):
         found = informed(TARGET, records).estimate(network())

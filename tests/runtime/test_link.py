@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign.errors import ArtifactError
 from codesign.interpret.evaluate import evaluate
 from codesign.runtime.built import Library
 from codesign.runtime.execute import Executable
@@ -50,6 +51,12 @@ def only(monkeypatch: pytest.MonkeyPatch, ziglang: bool) -> None:
             (find(name, *rest) if ziglang else None) if name == "ziglang" else find(name, *rest)
         ),
     )
+
+
+def test_an_object_that_cannot_be_written_is_told(placed: object) -> None:
+    code = Cpu(threads=2).build(placed).code  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match=r"cannot write /nowhere/x\.o"):
+        code.save_object(Path("/nowhere/x.o"))
 
 
 def test_with_a_compiler(tmp_path: Path, placed: object) -> None:

@@ -3,15 +3,18 @@
 import os
 import random
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from codesign.errors import StoreError, UsageError
+from codesign.errors import DamagedStoreError, StoreError, UsageError
 from codesign.tune.exchange import print_record, records
+from codesign.tune.prune import Rule, prune
 from codesign.tune.salvage import salvage
 from codesign.tune.store import Store
+from codesign.tune.summary import summary
 from tests.tune.samples import OTHER, fill, record, trial
 
 KEPT = [trial(number, 0.001 * (number + 1)) for number in range(200)]
@@ -89,3 +92,68 @@ def test_what_is_no_store_is_refused(path: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:16] + bytes(5000))
     with pytest.raises(StoreError):
         salvage(path)
+
+
+@pytest.mark.parametrize("size", [50, 1000, 4096, 4097, 20000])
+def test_where_nothing_is_left_that_is_said_and_salvaging_not_advised(
+    path: Path, size: int
+) -> None:
+    os.truncate(path, size)
+    with pytest.raises(StoreError) as caught:
+        salvage(path)
+    assert str(path) in str(caught.value) and "--salvage" not in str(caught.value)
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(statement)
+
+
+@pytest.mark.parametrize("table", ["device", "task", "trial"])
+def test_without_a_table_nothing_can_be_saved(path: Path, table: str) -> None:
+    change(path, f"DROP TABLE {table}")
+    with pytest.raises(DamagedStoreError, match=r"nothing can be saved of .* Use a copy") as caught:
+        salvage(path)
+    assert "--salvage" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"op,time\n" * 90, random.Random(1).randbytes(9000)])
+def test_what_never_held_a_trial_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(StoreError, match=r"is neither a tuning database nor .* lines is a trial"):
+        salvage(tmp_path / "x")
+
+
+def one_bad_page(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-8192:-4096] = random.Random(2).randbytes(4096)
+    path.write_bytes(content)
+
+
+def one_changed_row(path: Path) -> None:
+    change(path, "UPDATE trial SET seconds = 0.01, low = 0.01 WHERE id = 1")
+
+
+@pytest.mark.parametrize("spoil", [one_bad_page, one_changed_row])
+def test_of_a_damaged_store_nothing_is_listed_and_nothing_dropped(
+    path: Path, spoil: Callable[[Path], None]
+) -> None:
+    spoil(path)
+    before = path.read_bytes()
+    with Store(path) as store:
+        for ask in (
+            lambda: summary(store),
+            lambda: prune(store, Rule(keep=1)),
+            lambda: prune(store, Rule(keep=1), dry_run=True),
+        ):
+            with pytest.raises(DamagedStoreError, match=r"is damaged .* --salvage"):
+                ask()
+    assert path.read_bytes() == before
+    found, lost = salvage(path)
+    assert found and lost
+
+
+def test_tables_of_other_columns_are_damage(path: Path) -> None:
+    change(path, "ALTER TABLE trial RENAME COLUMN point TO place")
+    with Store(path) as store, pytest.raises(DamagedStoreError, match=r"no such column.*--salvage"):
+        store.trials()

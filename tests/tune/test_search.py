@@ -54,10 +54,10 @@ def test_failures_are_never_best() -> None:
     choices = [search.next(Learned()) for _ in range(2)]
     assert choices[0] is not None and choices[1] is not None
     search.done(choices[0], inf)
-    assert search.best[1] is None and search.ranked(3) == []
+    assert search.best[1] is None and search.challengers(3) == []
     search.done(choices[1], 1.0)
     assert search.best == (1.0, choices[1])
-    assert search.ranked(3) == [choices[1]]
+    assert search.challengers(3) == [choices[1]]
 
 
 def test_the_model_learns_an_order() -> None:

@@ -54,7 +54,7 @@ def test_compiling_uses_what_won_and_only_that(tmp_path: Path) -> None:
     with Store(path) as store:
         journal = Journal(store, TARGET, device())
         store.add_task(journal.stored(task()))
-        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40))
+        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40), task().start)
     target = informed(TARGET, path)
     program = target.place(network(2))
     found = [a for a in program.placement if a.kernel == other[0]]
@@ -76,7 +76,7 @@ def test_what_was_measured_of_something_else_is_not_used(tmp_path: Path, stale: 
         if stale == "version":
             journal.versions = dict.fromkeys(journal.versions, "older")
         store.add_task(journal.stored(task()))
-        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40))
+        journal.settle(task(), other, Duel((0.5,) * 40, (1.0,) * 40), task().start)
     work = signature(Group(task().graph, tuple(task().graph.by_name[n] for n in task().nodes)))
     assert informed(TARGET, path).records.best(work) is None
 
@@ -95,3 +95,12 @@ def test_records_that_are_damaged_stop_nobody_who_did_not_name_them(
     assert informed(TARGET) is TARGET
     with pytest.raises(UsageError, match="are not there"):
         informed(TARGET, tmp_path / "none.db")
+
+
+def test_a_file_that_never_became_a_database_is_as_good_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    path.touch()
+    assert informed(TARGET, path).records.best("any") is None
+    tune(path, 1)
+    with Store(path, write=False) as store:
+        assert store.counts().trials == 1

@@ -97,9 +97,10 @@ class ConvSeparable(CpuKernel):
         return block_of(group, default_block(self.isa))
 
     def layouts(self, group: Group) -> Layouts | None:
+        """Those of the layers; a value that several read as the first one wants it, its data."""
         point = ConvPointwise(self.isa, self.machine)
         found = [point.layouts(layer) or {} for layer in layers(group)]
-        return {value: layout for demand in found for value, layout in demand.items()}
+        return {value: layout for demand in reversed(found) for value, layout in demand.items()}
 
     def default(self, group: Group) -> Point:
         return to_point(conv_separable.default(self.block(group), self.isa, self.machine.threads))

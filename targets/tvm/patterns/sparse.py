@@ -73,7 +73,7 @@ class Sparse(CpuKernel):
         return [to_point(p) for p in space(self.frame(group), self.isa)]
 
     def cost(self, group: Group, point: Point) -> LayerCost:
-        """Counted cycles of the tiles; see `sparse_cost`."""
+        """Counted cycles of the tiles (see `sparse_cost`); the work is that of the nonzeros."""
         schedule, weight = from_point(Schedule, point), group.constant(1)
         assert weight is not None
         lists, columns = _size(weight, schedule.rows)
@@ -82,7 +82,8 @@ class Sparse(CpuKernel):
         values = [v for v in (*group.operands, *group.outputs) if v != group.input(1)]
         moved = sum(physical_bytes(group.type(v)) for v in values)
         moved += 4 * (lists + columns * (1 + schedule.rows))
-        return layer_cost(self.machine, self.isa, self.name, group, busy, moved, 40.0)
+        done = group.macs * int(np.count_nonzero(weight.array)) // max(1, weight.array.size)
+        return layer_cost(self.machine, self.isa, self.name, group, busy, moved, 40.0, done)
 
     def emit(self, group: Group, point: Point) -> Emitted:
         frame, schedule = self.frame(group), from_point(Schedule, point)

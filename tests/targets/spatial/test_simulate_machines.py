@@ -20,13 +20,13 @@ from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.matmul import Linear, MatMul
 from codesign.ir.types import TensorType
 from codesign.machine.load import load_machine
-from codesign.machine.machine import Axis, Datapath, Machine, Memory, Operand
+from codesign.machine.machine import OPERANDS, Axis, Datapath, Machine, Memory
 from codesign.mapping.mapper import search
 from codesign.targets.spatial.simulate.operands import Operands, unfolded
 from codesign.targets.spatial.simulate.run import Run, simulate
 
 EYERISS = load_machine(Path("targets/spatial/machines/eyeriss.toml"))
-ALL: tuple[Operand, ...] = ("input", "weight", "output")
+ALL = OPERANDS
 WIDTHS = Widths(8, 8, 16, 8)
 
 

@@ -128,6 +128,16 @@ def test_error_bound_over_long_sums(channels: int, m: int) -> None:
     assert _error(*_run(shape, HOST, point, identity("float32"))) <= ERROR[m] / 2
 
 
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("size", [(5, 5), (7, 13), (19, 11), (1, 17)])
+def test_error_bound_on_odd_sizes(size: tuple[int, int], m: int) -> None:
+    """Tiles that stick out over the map, at both ends of the block sizes."""
+    for channels, pad in ((37, 1), (16, 2)):
+        shape = _shape(channels, 19, size, pad=pad)
+        point = next(p for p in kernel.space(shape, HOST) if p.m == m)
+        assert _error(*_run(shape, HOST, point, identity("float32"))) <= ERROR[m]
+
+
 @pytest.mark.parametrize("size", [(12, 12), (9, 14)])
 @pytest.mark.parametrize("target", RUNNABLE, ids=lambda i: i.name)
 def test_epilogue_sees_physical_indices(target: Isa, size: tuple[int, int]) -> None:

@@ -9,6 +9,7 @@ from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
 from codesign.ir.ops.activation import Relu
 from codesign.ir.ops.convolution import Conv
+from codesign.ir.ops.elementwise import Add
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
 from codesign.mapping.place import apart
@@ -71,6 +72,38 @@ def test_what_is_padded_is_the_expanded_map(codes: bool) -> None:
     (got,) = run(fused(graph, Cpu(), choice, choice[2]), Cpu(), net.data).values()
     edge = np.array([2, 3, 3, 3, 2])
     np.testing.assert_allclose(got[0, 3], np.outer(edge, edge), rtol=2e-2 if codes else 1e-6)
+
+
+@pytest.mark.parametrize("codes", [False, True])
+@pytest.mark.parametrize("wide", [None, 24])
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_channel_that_is_added_again_is_read_as_data(
+    n: int, wide: int | None, codes: bool
+) -> None:
+    case = Case(n, 1, (5, 8), wide, (3, 3), (1, 1), SAME, 1)
+    net, y = case.net(last=codes)
+    graph = quantized(net, y) if codes else net.graph(y)
+    choice = whole(graph, Cpu())
+    program = fused(graph, Cpu(), choice, choice[2])
+    for name, got in run(program, Cpu(), net.data).items():
+        if codes:
+            (want,) = evaluate_integer(program.graph, net.data).values()
+            np.testing.assert_array_equal(got, want)
+        else:
+            compare(name, got, evaluate(graph, net.data)[y], 1e-5)
+
+
+def test_one_channel_that_is_added_to_several_is_read_as_data() -> None:
+    net = Net()
+    x = net.normal(2, 1, 6, 7)
+    y = net.op(Relu(), conv(net, Conv(), x, 24))
+    y = net.op(Relu(), conv(net, Conv(pads=SAME, groups=24), y, 24, (3, 3)))
+    y = net.op(Add(), conv(net, Conv(), y, 20), x)
+    choice = whole(net.graph(y), Cpu())
+    assert choice[0].name == "conv-inverted" and choice[1].outputs == (y,)
+    program = fused(net.graph(y), Cpu(), choice, choice[2])
+    (got,) = run(program, Cpu(), net.data).values()
+    compare(y, got, evaluate(net.graph(y), net.data)[y], 1e-5)
 
 
 def test_a_large_early_block_is_taken_together_and_a_late_one_is_not() -> None:

@@ -127,6 +127,19 @@ def test_what_follows_is_fused_where_sparsity_pays(threads: int) -> None:
     assert [len(a.nodes) for a in program.placement if a.kernel == "sparse"] == [2, 3]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_work_is_what_is_done_and_no_more_than_the_peak(form: str) -> None:
+    net, target = Net(0), Cpu("avx2")
+    weight = _pruned(net, (64, 64, 3, 3), form, 0.1)
+    y = net.op(Conv(pads=((1, 1), (1, 1))), net.normal(1, 64, 28, 28), weight)
+    net.returns(y)
+    graph = graph_of(net)
+    (cost,) = target.estimate(_placed(graph, target)).layers
+    left = int(np.count_nonzero(graph.constants[weight].array))
+    assert cost.macs == left * 28 * 28 < 0.3 * 64 * 64 * 9 * 28 * 28
+    assert 0 < cost.utilization <= 1
+
+
 def test_dense_kernels_are_kept_where_they_are_faster() -> None:
     net = Net()
     x = net.normal(1, 64, 28, 28)
