@@ -104,11 +104,13 @@ class Bounds:
         one = np.repeat(chunk, len(ways.cycles))
         other = np.tile(np.arange(len(ways.cycles)), len(chunk))
         kinds = self._kinds(tiles.which[one], other)
-        good = np.all([stop > start for start, stop in kinds.values()], axis=0)
+        good = np.ones(len(one), np.bool_)
+        for low, high in kinds.values():
+            good &= high > low
         one, other = one[good], other[good]
         cycles = np.maximum(tiles.cycles[one], ways.cycles[other])
-        low = self.keys(cycles, tiles.energy[one], tiles.bits[one], ways.elements[other])
-        ranked = best_first(low)
+        bound = self.keys(cycles, tiles.energy[one], tiles.bits[one], ways.elements[other])
+        ranked = best_first(bound)
         for number, order in enumerate(self.orders):
             mine = ranked[tiles.order[one[ranked]] == number]
             for start in range(0, len(mine), most):

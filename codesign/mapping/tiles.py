@@ -63,8 +63,8 @@ class Cutter:
         axes, inner = len(self.machine.axes), len(self.levels) - 1
         return Cuts(
             loop,
-            np.array([f for f, _ in unique], np.int64).reshape(-1, axes),
-            np.array([h for _, h in unique], np.int64).reshape(-1, inner),
+            np.array([f for f, _ in unique], np.int64).reshape(len(unique), axes),
+            np.array([h for _, h in unique], np.int64).reshape(len(unique), inner),
         )
 
     def _spreads(self, loop: str, bound: int) -> Iterator[tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """The array at work on one tile: what its elements read, multiply and add, and what they spare."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -108,7 +109,8 @@ class Array:
         if self.stays:
             self.waiting = rounds[-1], indices
         self.macs += prod(extents.values())
-        self.busy += self._busy(tuple(extents.items()))
+        if not self.plan.machine.whole_tiles:
+            self.busy += self._busy(tuple(extents.items()))
 
     def _multiply(self, number: int, block: Block, left: Values, right: Values, sums: Sums) -> None:
         roles, parts = self.blocks.roles, block.parts
@@ -150,7 +152,8 @@ class Array:
         """Codes less zero as numbers to multiply, with a zero behind those axes that need one."""
         shape = tuple(n + (not all_in) for n, all_in in zip(codes.shape, whole, strict=True))
         found = np.zeros(shape, self.kind)
-        inside = found[tuple(slice(n) for n in codes.shape)]
+        cut: tuple[Any, ...] = (*(slice(n) for n in codes.shape), ...)
+        inside = found[cut]
         np.subtract(codes, zero, out=inside, casting="unsafe")
         return found
 
@@ -170,6 +173,17 @@ class Array:
                 else prod(e for _, e in extents)
             )
         return self.time[extents]
+
+    def finish(self) -> None:
+        """Where tiles at edges take as long as whole ones, the time of all of them."""
+        plan, level = self.plan, self._first
+        if not plan.machine.whole_tiles:
+            return
+        self.busy = 1
+        for loop in plan.loops:
+            spread = [own[loop] * plan.factor(loop, n) for n, own in enumerate(plan.own)]
+            turns = (-(-a // b) for a, b in pairwise(spread[: level + 1]))
+            self.busy *= plan.own[level][loop] * prod(turns)
 
     @property
     def _first(self) -> int:

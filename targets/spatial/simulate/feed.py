@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from codesign.errors import RefusedError
 from codesign.machine.machine import Operand
 from codesign.targets.spatial.simulate.events import Events, Tally
+from codesign.targets.spatial.simulate.inner import Exchange
 from codesign.targets.spatial.simulate.packing import Packed, Packing
 from codesign.targets.spatial.simulate.plan import Pair, Plan, Ranges
 from codesign.targets.spatial.simulate.window import Grid, Window, region, shape_of
@@ -39,19 +40,20 @@ class Tile:
 class Feed:
     """The tiles of `operand` by level, and what has moved between them.
 
-    `zero` is the code of zero; `capacity` and `bits` decide whether tiles fit.
+    `packing` says what codes are like and which is zero.
     """
 
     plan: Plan
     operand: Operand
     codes: Codes
     packing: Packing
-    events: Events
+    exchange: Exchange
     tally: Tally
     tiles: dict[int, Tile] = field(default_factory=dict)
     packed: dict[str, Packed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.events = self.exchange.events
         indices = tuple(np.arange(size) for size in self.codes.shape)
         self.tiles[0] = Tile(indices, self.codes)
 
@@ -62,7 +64,7 @@ class Feed:
             if self.events.fresh(self.operand, level, ranges):
                 self._fetch(outer, level, ranges[level])
         last, wanted = holders[-1], self._indices(ranges[-1])
-        if last == self.plan.shared:
+        if last == self.plan.shared > 0:
             return self.tiles[last]
         tile = Tile(wanted, self.tiles[last].part(wanted))
         inner = next(n for n in self.plan.holders(self.operand) if n > self.plan.shared)
@@ -77,7 +79,9 @@ class Feed:
         sizes = [len(one) for one in wanted]
         if slides is not None and kept is not None and self.events.next(self.operand, level):
             sizes[slides] = len(np.setdiff1d(wanted[slides], kept.indices[slides]))
-        self.tally.add(Pair(self.operand, outer, level), (prod(sizes), prod(sizes), 0, 0))
+        pair = Pair(self.operand, outer, level)
+        size = self.exchange.whole(pair) or prod(sizes)
+        self.tally.add(pair, (size, size, 0, 0))
         self.tiles[level] = Tile(wanted, codes)
 
     def _unpacked(self, level: int, codes: Codes) -> Codes:

@@ -18,6 +18,7 @@ from codesign.targets.spatial.simulate.window import (
     Window,
     digits,
     number,
+    shape_of,
     start,
 )
 
@@ -27,9 +28,8 @@ class Inner:
     """Elements that a pair of levels exchanges in one tile.
 
     `each` counts every instance's own copy, `sources` every instance of the outer level that an
-    element is in, `sent` besides these what axes bring that do not add sums. `slides` is the
-    part of these along the axis where a tile keeps what it shares with the one before. `places`
-    is over how many instances of the outer level the sums of an output are spread.
+    element is in, `sent` besides these what axes bring that do not add sums. `places` is over how
+    many instances of the outer level the sums of an output are spread.
     """
 
     each: int
@@ -43,6 +43,7 @@ class Exchange:
 
     def __init__(self, events: Events) -> None:
         self.plan, self.events = events.plan, events
+        self.largest: dict[tuple[Pair, int, int], int] = {}
         self.apart = [axis.name for axis in self.plan.machine.axes if not axis.sums]
 
     def private(self, pair: Pair) -> bool:
@@ -65,6 +66,9 @@ class Exchange:
         )
         if self.private(pair):
             moving = {x for shape in shapes for x, _ in shape.terms}
+            if self.plan.machine.whole_tiles:
+                macs = prod(extents.values())
+                return Inner(macs, macs, macs, places)
             reads = prod(int(self.events.window(shape).inside.sum()) for shape in shapes)
             reads *= prod(e for x, e in extents.items() if x not in moving)
             return Inner(reads, reads, reads, places)
@@ -86,7 +90,10 @@ class Exchange:
         for axis, shape in enumerate(shapes):
             window = self.events.window(shape)
             marks = [self._marks(pair, x, window.iterations(x), kind) for x in window.loops]
-            if axis == slides:
+            if self.plan.machine.whole_tiles:
+                total *= prod(len(np.unique(mark)) for mark in marks)
+                total *= self._largest(pair, axis, kind)
+            elif axis == slides:
                 total *= self._slid(pair, window, marks, shared)
             else:
                 total *= len(window.keys(marks))
@@ -95,6 +102,25 @@ class Exchange:
             if loop not in moving:
                 total *= len(np.unique(self._marks(pair, loop, np.arange(extent), kind)))
         return total
+
+    def whole(self, pair: Pair) -> int | None:
+        """Elements of a tile of the inner level where the machine cuts none; else None."""
+        if not self.plan.machine.whole_tiles:
+            return None
+        axes = self.plan.problem.axes(pair.operand)
+        return prod(self._largest(pair, axis, 1) for axis in range(len(axes)))
+
+    def _largest(self, pair: Pair, axis: int, kind: int) -> int:
+        """The most indices along an axis that one mark has, over the whole layer."""
+        if (pair, axis, kind) not in self.largest:
+            ranges = {x: (0, bound) for x, bound in self.plan.problem.bounds}
+            follow = self.plan.problem.axes(pair.operand)[axis]
+            window = self.events.window(shape_of(follow, ranges)[0])
+            marks = [self._marks(pair, x, window.iterations(x), kind) for x in window.loops]
+            span = int(window.index.max(initial=0)) + 1
+            counts = np.unique(window.keys(marks) // span, return_counts=True)[1]
+            self.largest[pair, axis, kind] = int(counts.max(initial=0))
+        return self.largest[pair, axis, kind]
 
     def _slid(self, pair: Pair, window: Window, marks: list[Grid], shared: Grid | None) -> int:
         """Elements along an axis that are not left there by the tile before."""
@@ -118,7 +144,8 @@ class Exchange:
         plan = self.plan
         levels = [n for n, x in plan.around(pair.operand, pair.inner) if x == loop]
         inner = [n for n in levels if n >= plan.shared]
-        return plan.together[inner[-1] + 1][loop] if inner else plan.together[plan.shared][loop]
+        level = inner[-1] + 1 if inner else min(pair.inner, plan.shared)
+        return plan.together[level][loop]
 
     def _marks(self, pair: Pair, loop: str, iterations: Grid, kind: int) -> Grid:
         """Event and instance of each iteration (0), event and source (1), also as sent (2)."""

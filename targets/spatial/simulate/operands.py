@@ -1,7 +1,6 @@
 """The tensors of a layer as codes: what a run is given, laid out as a machine's memory has it."""
 
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,8 @@ class Operands:
 
     def padded(self, problem: Problem) -> "Operands":
         """These with the zeros around the input of `problem` as part of it."""
-        if self.input.shape != tuple(axis.extent for axis in problem.input):
+        shape = tuple(axis.extent for axis in problem.input)
+        if self.input.shape != shape or not shape:
             return self
         pads = [_around(problem, axis) for axis in problem.input]
         return replace(self, input=np.pad(self.input, pads, constant_values=self.zero))
@@ -70,18 +70,49 @@ def checked(operands: Operands, problem: Problem, widths: Widths) -> None:
 
 def unfolded(problem: Problem, operands: Operands) -> Operands:
     """The operands of `problem.unfolded()`: windows of the input laid out, kernels as rows."""
-    outside = [x for x, _ in problem.bounds if x[0] not in "crst"]
-    inside = [x for x, _ in problem.bounds if x[0] in "crst"]
-    depth = prod(problem.bound(x) for x in inside)
+    flat = problem.unfolded()
     sides = []
-    for axes, codes, zero in (
-        (problem.input, operands.input, operands.zero),
-        (problem.weight, operands.weight, 0),
+    for axes, codes, zero, wide in (
+        (problem.input, operands.input, operands.zero, flat.input),
+        (problem.weight, operands.weight, 0, flat.weight),
     ):
-        loops = [x for x in outside if any(x == y for axis in axes for y, _ in axis.terms)]
-        found = _met(problem, axes, codes, zero, [*loops, *inside])
-        sides.append(found.reshape(*(problem.bound(x) for x in loops), depth))
-    return replace(operands, input=sides[0], weight=sides[1])
+        left_out = "m" if axes is problem.input else "nyxz"
+        loops = [x for x in _ordered(problem) if x[0] not in left_out]
+        found = _met(problem, axes, codes, zero, loops)
+        sides.append(found.reshape([axis.extent for axis in wide]))
+    start = None if operands.start is None else _outputs(problem, operands.begin(problem))
+    return Operands(sides[0], sides[1], operands.zero, start)
+
+
+def refolded(problem: Problem, sums: Sums) -> Sums:
+    """Sums of `problem.unfolded()` in the shape of the problem's own output."""
+    found = np.zeros([axis.extent for axis in problem.output], np.int64)
+    loops = [x for x in _ordered(problem) if x[0] not in "crst"]
+    values = sums.reshape([problem.bound(x) for x in loops])
+    picks = (_index(problem, axis, loops) for axis in problem.output)
+    found[tuple(np.broadcast_to(pick, values.shape) for pick in picks)] = values
+    return found
+
+
+def _outputs(problem: Problem, sums: Sums) -> Sums:
+    loops = [x for x in _ordered(problem) if x[0] not in "crst"]
+    found = _met(problem, problem.output, sums, 0, loops)
+    return found.reshape([axis.extent for axis in problem.unfolded().output])
+
+
+def _ordered(problem: Problem) -> list[str]:
+    """The loops as unfolding lines them up: batch and space, groups and channels, reductions."""
+    roles = ("nyxz", "g", "m", "crst")
+    return [x for some in roles for x, _ in problem.bounds if x[0] in some]
+
+
+def _index(problem: Problem, axis: Follow, loops: list[str]) -> Sums:
+    """The index that each iteration of `loops` meets along an axis, to be broadcast."""
+    at = np.full([1] * len(loops), axis.offset, np.int64)
+    for loop, step in axis.terms:
+        shape = [-1 if x == loop else 1 for x in loops]
+        at = at + (step * np.arange(problem.bound(loop))).reshape(shape)
+    return at
 
 
 def _met(
@@ -90,10 +121,7 @@ def _met(
     """The code that each iteration of `loops` meets, `zero` outside the tensor."""
     picks, inside = [], np.ones((), np.bool_)
     for axis in axes:
-        at = np.full((), axis.offset, np.int64)
-        for loop, step in axis.terms:
-            shape = [-1 if x == loop else 1 for x in loops]
-            at = at + (step * np.arange(problem.bound(loop))).reshape(shape)
+        at = _index(problem, axis, loops)
         inside = inside & (at >= 0) & (at < axis.extent)
         picks.append(np.clip(at, 0, axis.extent - 1))
     full = tuple(problem.bound(x) for x in loops)

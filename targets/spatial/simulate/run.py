@@ -6,7 +6,7 @@ they are added one by one in the order of the schedule, and saturate.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from codesign.targets.spatial.simulate.array import Array
 from codesign.targets.spatial.simulate.events import Events, Moved, Tally
 from codesign.targets.spatial.simulate.feed import Feed
 from codesign.targets.spatial.simulate.inner import Exchange, Inner
-from codesign.targets.spatial.simulate.operands import Operands, checked
+from codesign.targets.spatial.simulate.operands import Operands, checked, refolded, unfolded
 from codesign.targets.spatial.simulate.packing import Packed, Packing
 from codesign.targets.spatial.simulate.plan import Pair, Plan, Ranges
 from codesign.targets.spatial.simulate.sums import Outputs
@@ -54,13 +54,24 @@ class Run:
 
 
 def simulate(
-    problem: Problem, machine: Machine, schedule: Schedule, widths: Widths, operands: Operands
+    problem: Problem,
+    machine: Machine,
+    schedule: Schedule,
+    widths: Widths,
+    operands: Operands,
+    unfold: bool = False,
 ) -> Run:
-    """Run `problem` by `schedule` on `machine`.
+    """Run `problem`, as its op states it, by `schedule` on `machine`.
 
+    The schedule is one of the problem with its padding where the machine's memories hold that, and
+    with `unfold` one of the product of matrices that it is once windows are laid out. Sums have the
+    shape of the op's output all the same.
     RefusedError if the schedule is none of this machine or a tile does not fit its memory;
     DataError if the operands are not the problem's or their codes not of `widths`.
     """
+    if unfold:
+        flat = simulate(problem.unfolded(), machine, schedule, widths, unfolded(problem, operands))
+        return replace(flat, sums=refolded(problem, flat.sums))
     if machine.padding:
         operands, problem = operands.padded(problem), problem.padded()
     plan = Plan(problem, machine, schedule)
@@ -88,13 +99,13 @@ class _Simulation:
             "weight": self._feed("weight", operands.weight, widths.weight, 0),
         }
         sums = operands.begin(plan.problem)
-        self.outputs = Outputs(plan, sums, self.events, self.tally)
+        self.outputs = Outputs(plan, sums, self.exchange, self.tally)
         self.array = Array(plan, widths, operands, self.events)
 
     def _feed(self, operand: Operand, codes: NDArray[Any], width: int, zero: int) -> Feed:
         low = min(0, int(codes.min(initial=0)))
         packing = Packing(width, zero, -(1 << (width - 1)) if low < 0 else 0)
-        return Feed(self.plan, operand, codes, packing, self.events, self.tally)
+        return Feed(self.plan, operand, codes, packing, self.exchange, self.tally)
 
     def run(self) -> Run:
         """Walk all tiles."""
@@ -103,6 +114,7 @@ class _Simulation:
             self._tile(ranges)
         self.array.flush(self.outputs)
         self.outputs.finish()
+        self.array.finish()
         path, widths = plan.machine.datapath, self.widths
         turns = path.turns(widths.input, widths.weight)
         parts = min(1.0, path.parts(widths.input, widths.weight))

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import RefusedError
-from codesign.targets.spatial.simulate.events import Events, Tally
+from codesign.targets.spatial.simulate.events import Tally
+from codesign.targets.spatial.simulate.inner import Exchange
 from codesign.targets.spatial.simulate.plan import Pair, Plan, Ranges
 from codesign.targets.spatial.simulate.window import Grid, region, shape_of
 
@@ -32,12 +33,13 @@ class Outputs:
 
     plan: Plan
     whole: Sums
-    events: Events
+    exchange: Exchange
     tally: Tally
     held: dict[int, Held] = field(default_factory=dict)
     begun: dict[Pair, NDArray[np.int32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.events = self.exchange.events
         indices = tuple(np.arange(size) for size in self.whole.shape)
         self.held[0] = Held(indices, self.whole)
         self.begun = {
@@ -102,7 +104,7 @@ class Outputs:
     def _begins(self, pair: Pair) -> bool:
         name = self.plan.name("output", pair.outer)
         memories = self.plan.levels[pair.outer]
-        return any(getattr(m, "begins", False) for m in memories if m.name == name)
+        return any(m.begins for m in memories if m.name == name)
 
     def _places(self, held: Held, indices: tuple[Grid, ...]) -> list[Grid]:
         return [np.searchsorted(m, one) for m, one in zip(held.indices, indices, strict=True)]
@@ -112,12 +114,13 @@ class Outputs:
             return
         mine, above = self.held[level], self.held[outer]
         above.sums[region(self._places(above, mine.indices))] = mine.sums
-        size = mine.sums.size
+        size = self.exchange.whole(Pair("output", outer, level)) or mine.sums.size
         self.tally.add(Pair("output", outer, level), (0, 0, size, size))
 
     def _fetch(self, outer: int, level: int, indices: tuple[Grid, ...]) -> None:
         pair, above = Pair("output", outer, level), self.held[outer]
         sums = above.sums[region(self._places(above, indices))]
-        back = prod(len(one) for one in indices) - self.begin(pair, indices, 1)
+        size = self.exchange.whole(pair) or prod(len(one) for one in indices)
+        back = size - self.begin(pair, indices, 1)
         self.tally.add(pair, (back, back, 0, 0))
         self.held[level] = Held(indices, np.array(sums))
