@@ -9,12 +9,14 @@ class Limit:
     """`asked` of the sums of layers, so that an amount of the whole comes to lie below `bound`.
 
     It is scaled by how far each answer was off, and stays between what met the bound and what
-    missed it: by halving, in ratio, where scaling would leave that range.
+    missed it: by halving, in ratio, where scaling would leave that range, and every other time,
+    as scaling alone may swing around the bound for long.
     """
 
     def __init__(self, bound: float, asked: float) -> None:
         self.bound, self.asked = bound, asked
         self.met, self.missed = 0.0, inf
+        self.scaled = False
 
     @property
     def closed(self) -> bool:
@@ -41,7 +43,9 @@ class Limit:
         return True
 
     def _move(self, to: float) -> None:
-        if self.met < to < self.missed:
+        between = self.met > 0 and self.missed < inf
+        self.scaled = self.met < to < self.missed and not (between and self.scaled)
+        if self.scaled:
             self.asked = to
         elif self.missed < inf:
             self.asked = sqrt(self.met * self.missed) if self.met > 0 else self.missed / 2
