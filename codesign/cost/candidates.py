@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from codesign.machine.machine import Machine, Operand
 Numbers = NDArray[np.int64]
 Amounts = NDArray[np.floating[Any]]
 Extents = Mapping[str, Numbers]
-Measure = Callable[[Problem, Follow, Mapping[str, int]], int]
+Measure = Callable[[Problem, Follow, Mapping[str, int], Mapping[str, int]], int]
+NOWHERE: Extents = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -135,33 +137,38 @@ class Candidates:
     def largest(self, operand: Operand, extents: Extents) -> Numbers:
         """Elements of the largest tile of `operand`, padding left out."""
         axes = self.problem.axes(operand)
-        return prod((self._axis(axis, extents, axis_largest) for axis in axes), start=self.ones)
+        sizes = (self._axis(axis, extents, NOWHERE, axis_largest) for axis in axes)
+        return prod(sizes, start=self.ones)
 
-    def volume(self, operand: Operand, extents: Extents) -> Numbers:
+    def volume(self, operand: Operand, extents: Extents, spans: Extents = NOWHERE) -> Numbers:
         """Elements of all tiles of `operand` together, each counted as often as tiles hold it.
 
-        Tiles at edges count in full where the machine does not cut them.
+        Within `spans` a tile keeps what it shares with the one before. Tiles at edges count in full
+        where the machine does not cut them.
         """
         axes = self.problem.axes(operand)
         if not self.machine.whole_tiles:
-            return prod((self._axis(axis, extents, axis_volume) for axis in axes), start=self.ones)
+            sizes = (self._axis(axis, extents, spans, axis_volume) for axis in axes)
+            return prod(sizes, start=self.ones)
         loops = {loop for axis in axes for loop, _ in axis.terms}
         counts = (tiles(self.problem.bound(loop), extents[loop]) for loop in loops)
         return self.largest(operand, extents) * prod(counts, start=self.ones)
 
-    def _axis(self, axis: Follow, extents: Extents, measure: Measure) -> Numbers:
+    def _axis(self, axis: Follow, extents: Extents, spans: Extents, measure: Measure) -> Numbers:
+        """`measure` of an axis, asked once for candidates that are alike there."""
         loops = [loop for loop, _ in axis.terms]
-        if not loops:
-            return self.ones * measure(self.problem, axis, {})
         number = self.ones - 1
-        for loop in loops:
-            number = number * (self.problem.bound(loop) + 1) + extents[loop]
+        for table in (extents, spans):
+            for loop in loops:
+                if loop in table:
+                    number = number * (self.problem.bound(loop) + 1) + table[loop]
         _, first, where = np.unique(number, return_index=True, return_inverse=True)
-        sizes = [
-            measure(self.problem, axis, {loop: int(extents[loop][one]) for loop in loops})
-            for one in first
-        ]
-        return np.array(sizes, np.int64)[where.reshape(-1)]
+
+        def one(row: int) -> int:
+            mine = ({x: int(t[x][row]) for x in loops if x in t} for t in (extents, spans))
+            return measure(self.problem, axis, *mine)
+
+        return np.array([one(row) for row in first], np.int64)[where.reshape(-1)]
 
     def spans(self, operand: Operand, level: int) -> dict[str, Numbers]:
         """For each loop that does not move `operand`: of what extent it takes tiles up again.
@@ -192,8 +199,8 @@ class Candidates:
         memories = self.levels[level] if level < len(self.levels) else ()
         return any(memory.sliding and operand in memory.holds for memory in memories)
 
-    def swept(self, operand: Operand, level: int, extents: Extents) -> Extents:
-        """`extents` that reach over all windows which a tile takes one after the other.
+    def swept(self, operand: Operand, level: int) -> Extents:
+        """By loop the span over which windows slide, one tile after the other; 0 where none does.
 
         Only the innermost loop that goes on and moves `operand` does this, where it moves along an
         axis together with others and none of them is spread over elements.
@@ -204,7 +211,7 @@ class Candidates:
             if len(axis.terms) > 1
             for loop, _ in axis.terms
         }
-        found, waiting = dict(extents), np.ones(self.count, np.bool_)
+        found, waiting = dict.fromkeys(windows, 0 * self.ones), np.ones(self.count, np.bool_)
         for outer in self.above(operand, level):
             for loop in reversed(self.order(outer)):
                 if not self.problem.moves(operand, loop):

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from codesign.cost.candidates import Candidates, Numbers
+from codesign.cost.candidates import NOWHERE, Candidates, Numbers
 from codesign.machine.machine import OPERANDS, Operand
 
 
@@ -95,8 +95,8 @@ def fetched(
         for loop, bound in problem.bounds
     }
     slides = candidates.slides(operand, level)
-    swept = candidates.swept(operand, level, extents) if slides else extents
-    total = candidates.volume(operand, swept)
+    spans = candidates.swept(operand, level) if slides else NOWHERE
+    total = candidates.volume(operand, extents, spans)
     for loop, span in candidates.spans(operand, level).items():
         factor = candidates.factor(loop, along)
         total = total * _places(problem.bound(loop), span, extents[loop], factor)

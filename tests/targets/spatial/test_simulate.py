@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from codesign.cost.candidates import Candidates
 from codesign.cost.evaluate import busy
 from codesign.cost.operands import Widths
-from codesign.cost.schedule import levels_of
 from codesign.cost.traffic import moves
 from codesign.targets.spatial.simulate.events import Moved
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
 from tests.cost.test_traffic import mapped
-from tests.cost.walk import Mapped, walked
+from tests.cost.walk import Mapped
 
 WIDTHS = Widths(8, 8, 32, 8)
 
@@ -60,15 +59,10 @@ def run(case: Mapped, given: Operands) -> Run:
 
 
 def amounts(case: Mapped) -> list[Moved]:
-    """What the cost model says that moves; what walking says of dilated windows that slide."""
-    found, names = [], [{m.name for m in level} for level in levels_of(case.machine)]
-    dilated = any(step > 1 for axis in case.problem.input for _, step in axis.terms[1:])
+    """What the cost model says that moves."""
+    found = []
     for move in moves(Candidates.of(case.problem, case.machine, case.schedule)):
         counted = tuple(int(n[0]) for n in (move.down, move.filled, move.up, move.drained))
-        if dilated and move.inner == "a" and case.machine.memories[2].sliding:
-            level = next(i for i, some in enumerate(names) if move.inner in some)
-            above = next(i for i, some in enumerate(names) if move.outer in some)
-            counted = walked(case, move.operand, above, level)
         found.append(Moved(move.operand, move.outer, move.inner, *counted))
     return found
 
