@@ -3,8 +3,9 @@
 python -m benchmarks.accelerators [--quick] [--only PATTERN] [--json FILE]
 
 Eyeriss: the chip's AlexNet (cycles, DRAM bytes, power). Bit Fusion: the authors' simulator. The
-systolic array: traces of SCALE-Sim. TPU v1: cycles a weight tile, from its counters. No figure here
-is timed, so rows do not depend on this machine; the one that is, the search, says so.
+systolic array: traces of SCALE-Sim. Eyeriss v2: one element on layers with zeros. TPU v1: cycles a
+weight tile, from its counters. No figure here is timed, so rows do not depend on this machine; the
+one that is, the search, says so.
 """
 
 import sys
@@ -12,7 +13,17 @@ import time
 from collections.abc import Iterator, Mapping
 
 from benchmarks.common import Options, Row, parse_options, publish, say
-from benchmarks.published import BIT_FUSION, EYERISS, SCALE_SIM, TPU, Chip, Fused, Shape
+from benchmarks.published import (
+    BIT_FUSION,
+    EYERISS,
+    EYERISS_V2,
+    SCALE_SIM,
+    TPU,
+    Chip,
+    Fused,
+    Pair,
+    Shape,
+)
 from codesign import plugins
 from codesign.cost.operands import DENSE, Densities, Widths
 from codesign.machine.machine import Machine
@@ -50,6 +61,12 @@ def tile_period(batch: int) -> float:
     """Cycles a weight tile of a large product takes on TPU v1."""
     found = search(Shape(batch, 2048, 2048).problem(), machine_of("tpu_v1"), Widths(8, 8, 32, 8))
     return float(found.costs.cycles[0]) / (2048 // 256) ** 2
+
+
+def eyeriss_v2(layer: Pair) -> Found:
+    """A layer on one element of Eyeriss v2."""
+    machine, densities = machine_of("eyeriss_v2"), Densities(*layer.densities)
+    return search(layer.shape.problem(), machine, Widths(8, 8, 20, 8), densities)
 
 
 def off(value: float, published: float) -> float:
@@ -101,6 +118,10 @@ def _other_rows() -> Iterator[Row]:
         last = float(costs.cycles[0]) - 1  # SCALE-Sim's cycles begin at 0
         detail = {"modelled": last, "published": cycles}
         yield _row(f"systolic {dataflow} 256x256x128", off(last, cycles), 0.0, detail)
+    for layer in EYERISS_V2:
+        cycles = float(eyeriss_v2(layer).costs.cycles[0])
+        detail = {"modelled": round(cycles), "published": layer.cycles}
+        yield _row(f"eyeriss_v2 {layer.name} cycles", off(cycles, layer.cycles), 0.08, detail)
     for net, (period, batch) in TPU.items():
         value = tile_period(batch)
         detail = {"modelled": round(value, 1), "published": period}

@@ -138,3 +138,23 @@ SCALE_SIM = {"ws": 11_199, "is": 14_207, "os": 10_175}
 
 # Jouppi et al., ISCA 2017, table 3: cycles a weight tile takes, from its counters, and the batch.
 TPU = {"MLP0": (1328, 200), "MLP1": (1303, 168), "LSTM0": (1330, 64), "LSTM1": (1343, 96)}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pointwise layer on one element of Eyeriss v2: densities of both operands, cycles."""
+
+    name: str
+    shape: Shape
+    densities: tuple[float, float]
+    cycles: int
+
+
+# Cycles of one element of Eyeriss v2 on sparse MobileNet-0.5-128, from the artifact of Wu et al.,
+# Sparseloop, MICRO 2022.
+EYERISS_V2 = (
+    Pair("L07", Shape(1, 64, 64, 32), (0.73, 0.52), 1_702_140),
+    Pair("L09", Shape(1, 64, 128, 16), (0.86, 0.82), 1_499_682),
+    Pair("L13", Shape(1, 128, 256, 8), (0.83, 0.64), 1_144_158),
+    Pair("L19", Shape(1, 256, 256, 8), (0.61, 0.55), 1_457_458),
+)

@@ -130,6 +130,8 @@ def prepare(
     started = time.perf_counter()
     plan = choose_recipe(passes, recipe)
     goal = informed(make_target(target or plan.target or "cpu"), records, device)
+    if passes is None and recipe is None:
+        plan = find_recipe(usual(goal, calibration is not None))
     with plan.blamed():
         steps = make_passes(plan, passes)
     program = load(model)
@@ -181,6 +183,11 @@ def estimate_model(
     """What each layer would cost on `target` after the passes; nothing is built or measured."""
     job = prepare(model, target, passes, recipe, calibration, seed=seed)
     return job.target.estimate(run_passes(job))
+
+
+def usual(target: Target, calibrated: bool) -> str:
+    """The recipe to run where none is given: where layers cannot stay in float, one for codes."""
+    return "codes" if calibrated and not target.floats else "default"
 
 
 def with_target(job: Job, target: Target) -> Job:

@@ -7,6 +7,7 @@ TABLE = {
     "cpu": "tvm.target:Cpu",
     "bitfusion": "spatial.target:BitFusion",
     "eyeriss": "spatial.target:Eyeriss",
+    "eyeriss_v2": "spatial.target:EyerissV2",
     "machine": "spatial.target:MachineFile",
     "systolic": "spatial.systolic:Systolic",
     "tpu_v1": "spatial.target:TpuV1",

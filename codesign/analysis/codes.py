@@ -1,6 +1,6 @@
 """What integer meanings need to know about encodings; interpreter, kernels and simulators agree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -12,7 +12,21 @@ from codesign.ir.ops.activation import Clip
 from codesign.ir.ops.gather import Embedding, Gather
 from codesign.ir.types import TensorType
 
+SUMS = frozenset({"conv", "linear"})
 CLAMPS = frozenset({"relu", "clip"})
+
+
+def sums_codes(node: Node, types: Mapping[str, TensorType]) -> bool:
+    """True if `node` is a conv or linear layer that multiplies codes and adds them up as such.
+
+    Its input has one scale, its weight is symmetric, its bias, if any, in codes.
+    """
+    if node.kind not in SUMS:
+        return False
+    x, w, *bias = (types[v].integer for v in node.operands)
+    if x is None or w is None or not w.symmetric or x.scale.array.ndim:
+        return False
+    return None not in bias
 
 
 def scale_ratio(source: Int, out: Int) -> np.ndarray:

@@ -50,9 +50,13 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The costs of all layers of a placed program, in execution order."""
+    """The costs of all layers of a placed program, in execution order.
+
+    `remarks` say in words what these figures are, and what they leave out.
+    """
 
     layers: tuple[LayerCost, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def latency_ms(self) -> float:
@@ -103,5 +107,6 @@ class Estimate:
             "layers_without_error": len(self.unsure),
             "energy_uj": self.energy_uj,
             "traffic_bytes": traffic,
+            "remarks": list(self.remarks),
         }
         return {"layers": [layer.json() for layer in self.layers], "total": total}

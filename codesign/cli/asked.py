@@ -36,11 +36,14 @@ class Asked:
     def job(self, progress: "Progress | None" = None, **more: Any) -> "Job":
         """Everything read and checked, the model last; `more` is what `prepare` takes besides."""
         from codesign.cli.request import choose, load_model, make_target
-        from codesign.compiler import make_passes, prepare
+        from codesign.compiler import make_passes, prepare, usual
 
         started = time.perf_counter()
         chosen = choose(self.recipe, self.passes, self.assignments, "default")
         target = make_target(self.target, chosen, self.threads)
+        if self.recipe is None and self.passes is None:
+            which = usual(target, self.calibration is not None)
+            chosen = choose(None, None, self.assignments, which)
         with chosen.blamed():
             make_passes(chosen)
         if progress is not None:

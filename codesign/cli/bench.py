@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from codesign.cli import options
+from codesign.cli.modelled import bench_modelled
 from codesign.cli.output import console, result, say, settings, write_json
 from codesign.cli.progress import progress
 from codesign.cli.tables import ms, show_table
+from codesign.errors import UsageError
 
 
 def bench_verb(
@@ -26,7 +28,10 @@ def bench_verb(
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Time an artifact on random inputs: median, 10th and 90th percentile in ms."""
+    """Time an artifact on random inputs: median, 10th and 90th percentile in ms.
+
+    Of one that runs on a simulator, tell what its machine would take by the model.
+    """
     from codesign.cli.request import check_output_file, use_threads
     from codesign.runtime.artifact import open_artifact
     from codesign.runtime.host import fingerprint
@@ -38,6 +43,11 @@ def bench_verb(
         report("timing", 0.0)
         compiled = open_artifact(artifact)
         use_threads(compiled, threads)
+        if compiled.modelled:
+            if trace is not None:
+                raise UsageError(f"{artifact} is simulated, so there are no runs to trace")
+            bench_modelled(compiled, str(artifact), layers or settings.verbose)
+            return
         runs = time_runs(compiled, seconds, seed or 0)
         rows = time_layers(compiled, seed or 0) if layers or settings.verbose else []
         if trace is not None:

@@ -111,6 +111,8 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
     )
     bar = error_bar(estimate)
     console().print(f"total: {ms(estimate.latency_ms)} ms{bar}, {count(estimate.macs)} MACs")
+    for remark in estimate.remarks:
+        console().print(remark, markup=False)
     if estimate.tuned:
         console().print(
             f"tuned: {estimate.tuned} of {len(estimate.layers)} layers have schedule and time of a "

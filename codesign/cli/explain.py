@@ -23,7 +23,8 @@ def explain_verb(
     """Tell kernel, schedule, predicted and measured time, alternatives and the passes' notes."""
     from codesign.runtime.artifact import open_artifact
 
-    report = open_artifact(artifact, run=False).report
+    compiled = open_artifact(artifact, run=False)
+    report = compiled.report
     layers = {entry["name"]: entry for entry in report["layers"]}
     if layer is None:
         if settings.json:
@@ -32,10 +33,12 @@ def explain_verb(
             show_layers(report)
         return
     found = find(layer.removeprefix("%"), layers)
+    mapping = compiled.explained(found["nodes"][0])
     if settings.json:
-        result(dict(found))
+        result({**found, "mapping": mapping} if mapping else dict(found))
     else:
         show_layer(found)
+        show_mapping(mapping)
 
 
 def find(name: str, layers: Mapping[str, Layer]) -> Layer:
@@ -73,6 +76,8 @@ def show_layers(report: Mapping[str, Any]) -> None:
         f"total: predicted {ms(report['total']['latency_ms'])} ms"
         + (f", measured {ms(measured)} ms" if measured is not None else "")
     )
+    for remark in report["total"].get("remarks", ()):
+        out.print(remark, markup=False)
     if tuned:
         out.print(f"tuned: {tuned} layers have schedule and predicted time of a tuning record")
     out.print(f"linked with {report['build']['linked_with']}", markup=False)
@@ -125,6 +130,21 @@ def show_layer(layer: Layer) -> None:
         line("instead", f"{refused} other kernels do not take it (-v tells why)")
     for note in layer["notes"]:
         line("note", f"{note['pass']}: {'' if note['done'] else 'not done: '}{note['text']}")
+
+
+def show_mapping(found: Mapping[str, Any]) -> None:
+    """The loop nest of a layer on an array, what takes how long, what more resources would buy."""
+    if not found:
+        return
+    out = console()
+    for line in ("loop nest", *(f"  {text}" for text in found["loop_nest"])):
+        out.print(f"  {line}", markup=False)
+    busy = ", ".join(f"{name} {count(cycles)}" for name, cycles in found["busy_cycles"].items())
+    out.print(f"  cycles: {busy}; {found['bound']} bounds them", markup=False)
+    for one in found["doubled"]:
+        energy = "" if one["energy"] is None else f", {one['energy']:.3f}x the energy"
+        text = f"{one['latency']:.3f}x the time{energy}"
+        out.print(f"  twice the {one['resource']}: {text}", markup=False)
 
 
 def alternative(other: Mapping[str, Any]) -> str:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codesign.cli import options
+from codesign.cli.modelled import show_run
 from codesign.cli.output import console, result, say, settings
 from codesign.cli.tables import ms, percent
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from codesign.runtime.compiled import Compiled
 
 
 def run_verb(
@@ -53,10 +56,20 @@ def run_verb(
         "outputs": [described(name, array) for name, array in found.items()],
         "output": None if output is None else str(output),
     }
+    if compiled.modelled:
+        report["simulated"] = simulated(compiled)
     if settings.json:
         result(report)
     else:
         show(report, print_time)
+
+
+def simulated(compiled: "Compiled") -> dict[str, Any]:
+    """What the simulator counted, and what its machine would take by the model."""
+    from codesign.runtime.modelled import modelled
+
+    counts: dict[str, int] = getattr(compiled.executable, "counts", {})
+    return {**counts, "modelled": modelled(compiled)}
 
 
 def described(name: str, array: "np.ndarray") -> dict[str, Any]:
@@ -94,5 +107,7 @@ def show(report: dict[str, Any], print_time: bool) -> None:
     if print_time:
         each = report["seconds"] * 1e3 / max(1, report["samples"])
         out.print(f"time: {ms(each)} ms a sample, {report['samples']} sample(s)")
+    if "simulated" in report:
+        show_run(report["simulated"])
     if report["output"]:
         say(f"wrote {report['output']}")

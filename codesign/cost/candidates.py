@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.footprint import axis_largest, axis_volume
+from codesign.cost.laid import Laid
 from codesign.cost.problem import Follow, Problem
-from codesign.cost.schedule import Level, Schedule, levels_of
+from codesign.cost.schedule import Schedule
 from codesign.machine.machine import Machine, Operand
 
 Numbers = NDArray[np.int64]
@@ -26,15 +27,13 @@ Measure = Callable[[Problem, Follow, Mapping[str, int], Mapping[str, int]], int]
 NOWHERE: Extents = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Candidates:
+@dataclass(frozen=True, eq=False)
+class Candidates(Laid):
     """`count` schedules. `factors[axis][loop]` and `held[level - 1][loop]` are arrays [count].
 
     Loops that a mapping does not name are 1 there. `orders` are as in `Schedule`.
     """
 
-    problem: Problem
-    machine: Machine
     count: int
     factors: Mapping[str, Extents]
     held: Sequence[Extents]
@@ -55,25 +54,9 @@ class Candidates:
         return Candidates(problem, machine, 1, factors, held, schedule.orders)
 
     @cached_property
-    def levels(self) -> tuple[Level, ...]:
-        """The machine's levels."""
-        return levels_of(self.machine)
-
-    @cached_property
-    def loops(self) -> tuple[str, ...]:
-        """The problem's loops."""
-        return tuple(loop for loop, _ in self.problem.bounds)
-
-    @cached_property
     def ones(self) -> Numbers:
         """1 for each candidate."""
         return np.ones(self.count, np.int64)
-
-    def along(self, level: int) -> tuple[str, ...]:
-        """The axes that a level has instances along; beyond the last one are the elements."""
-        if level == len(self.levels):
-            return tuple(axis.name for axis in self.machine.axes)
-        return self.levels[level][0].along
 
     def factor(self, loop: str, along: Sequence[str]) -> Numbers:
         """Over how many elements of the axes `along` the iterations of `loop` are spread."""
@@ -122,8 +105,7 @@ class Candidates:
 
     def order(self, level: int) -> tuple[str, ...]:
         """All loops between a level and the next, outermost first."""
-        named = tuple(loop for loop in self.orders[level] if loop in self.loops)
-        return (*(loop for loop in self.loops if loop not in named), *named)
+        return self.ordered(self.orders[level])
 
     def fits(self, widths: Mapping[Operand, int]) -> NDArray[np.bool_]:
         """Which candidates' tiles have room in every memory; `widths` in bits."""

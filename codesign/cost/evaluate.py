@@ -7,6 +7,7 @@ roofline of Williams et al., CACM 2009, at every bus of every memory).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from codesign.cost.candidates import Amounts, Candidates, Numbers, tiles
 from codesign.cost.exchange import Exchange, exchange
 from codesign.cost.limits import refuse
 from codesign.cost.operands import DENSE, Densities, Widths
+from codesign.cost.uneven import slowest
 from codesign.machine.machine import Memory, Operand
 
 
@@ -82,9 +84,8 @@ def evaluate(candidates: Candidates, widths: Widths, densities: Densities = DENS
     machine, path = candidates.machine, candidates.machine.datapath
     refuse(machine)
     moved = exchange(candidates, widths, densities)
-    compute = busy(candidates) * (
-        path.turns(widths.input, widths.weight) / min(1.0, path.parts(widths.input, widths.weight))
-    )
+    kept = slowed(candidates, densities)
+    compute = busy(candidates) * (kept * path.cycles(widths.input, widths.weight))
     steady, first = _fill(candidates), _first(candidates, widths)
     flows: dict[str, Amounts] = {}
     pace, waiting = compute + steady, 0.0 * compute
@@ -101,13 +102,8 @@ def evaluate(candidates: Candidates, widths: Widths, densities: Densities = DENS
         m.name: (moved.read[m.name] * m.read + moved.written[m.name] * m.write) / m.width
         for m in machine.memories
     }
-    useful = densities.useful(path.gate)
-    energy["mac"] = (
-        candidates.ones
-        * candidates.problem.macs
-        * (path.mac * useful + path.gated * (1 - useful))
-        / path.parts(widths.input, widths.weight)
-    )
+    each = path.picojoules(widths.input, widths.weight, densities.useful(path.spares))
+    energy["mac"] = candidates.ones * (candidates.problem.macs * each)
     energy["idle"] = machine.idle * (cycles + waiting) / machine.clock * 1e9
     return Costs(compute, steady + first, flows, cycles, waiting, moved.read, moved.written, energy)
 
@@ -154,6 +150,25 @@ def busy(candidates: Candidates) -> Numbers:
         whole, rest = np.divmod(bound, own[loop] * candidates.factor(loop, along))
         total = total * (whole * own[loop] + np.minimum(own[loop], rest))
     return total
+
+
+def slowed(candidates: Candidates, densities: Densities) -> Amounts:
+    """Share of the busiest element's multiplications that take time where zeros are skipped.
+
+    Elements wait for each other whenever they take up another tile of their own.
+    """
+    useful = densities.useful(candidates.machine.datapath.skip)
+    if useful == 1.0:
+        return candidates.ones.astype(float)
+    level = array_level(candidates)
+    work = prod(candidates.own[level].values(), start=candidates.ones)
+    axes = candidates.along(level)
+    spread = (
+        np.minimum(candidates.factor(loop, axes), -(-bound // candidates.own[level][loop]))
+        for loop, bound in candidates.problem.bounds
+    )
+    share: Amounts = slowest(work, prod(spread, start=candidates.ones), useful) / work
+    return share
 
 
 def passes(candidates: Candidates) -> Numbers:

@@ -54,8 +54,8 @@ def _inside(memory: Memory, operand: Operand, widths: Widths, densities: Densiti
 
 def _needed(candidates: Candidates, operand: Operand, densities: Densities) -> float:
     """Share of the accesses of elements to `operand` that zeros of others do not spare."""
-    gate = candidates.machine.datapath.gate
-    return densities.useful(o for o in gate if o != operand)
+    spares = candidates.machine.datapath.spares
+    return densities.useful(o for o in spares if o != operand)
 
 
 def _sizes(move: Moves, widths: Widths) -> tuple[Amounts, Amounts, Amounts, Amounts]:

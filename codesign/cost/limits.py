@@ -17,12 +17,11 @@ def refuse(machine: Machine) -> None:
 
 
 def _passed_over(machine: Machine) -> Iterator[str]:
-    path = machine.datapath
-    if path.skip:
-        yield "datapath.skip"
     for memory in machine.memories:
         if not memory.multicast:
             yield f"memory {memory.name}.multicast = false"
+        if memory.sliding and machine.whole_tiles:
+            yield f"memory {memory.name}.sliding beside whole_tiles"
     for axis in machine.axes:
         if any("*" in entry for entry in axis.unroll):
             yield f"axis {axis.name}.unroll of flattened loops"

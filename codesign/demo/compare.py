@@ -80,7 +80,7 @@ def run_variant(
         judge(compiled, test),
         (saved / WEIGHTS).stat().st_size,
         sum(entry.stat().st_size for entry in saved.iterdir()),
-        compiled.executable.run,
+        compiled.timed.run,
         ledger=tuple(compiled.report["ledger"]),
     )
 

@@ -13,7 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codesign.analysis.codes import addable, averaged, clampable, code_bounds, scale_ratio
+from codesign.analysis.codes import (
+    addable,
+    averaged,
+    clampable,
+    code_bounds,
+    scale_ratio,
+    sums_codes,
+)
 from codesign.interpret.arrays import check_inputs, to_numpy, to_torch
 from codesign.interpret.step import compute
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
@@ -58,6 +65,11 @@ def aligned(codes: Codes, encoding: Int, rank: int) -> tuple[Codes, Int]:
     if encoding.axis is not None:
         encoding = replace(encoding, axis=encoding.axis + lost)
     return codes.reshape((1,) * lost + codes.shape), encoding
+
+
+def channels(node: Node, rank: int) -> int:
+    """The axis of a layer's output channels."""
+    return 1 if node.kind == "conv" else rank - 1
 
 
 def accumulated(acc: Codes, scale: np.ndarray, out: Int | None, axis: int) -> Codes | np.ndarray:
@@ -123,6 +135,22 @@ class IntegerInterpreter:
             if rule is None or not rule(self, node):
                 self.fall_back(node)
 
+    def sums(self, node: Node) -> Codes:
+        """The exact sums of a conv or linear layer: products of centred codes, and the bias."""
+        x, w, *bias = node.operands
+        ex = self.integer(x)
+        assert ex is not None
+        operands = [torch.from_numpy(centred(self.code(x), ex).astype(np.float64))]
+        operands.append(torch.from_numpy(self.code(w).astype(np.float64)))
+        exact = node.op.evaluate(*operands)
+        assert isinstance(exact, Tensor)
+        found = exact.numpy().astype(np.int64)
+        return found + self.begin(node, found.ndim) if bias else found
+
+    def begin(self, node: Node, rank: int) -> Codes:
+        """The codes of a layer's bias, laid along its channels."""
+        return along(self.code(node.operands[2]), rank, channels(node, rank))
+
     def fall_back(self, node: Node) -> None:
         """Decode, compute the logical meaning, encode."""
         plain = self.graph.with_types({v: self.type(v).dense for v in node.outputs})
@@ -139,23 +167,13 @@ Rule = Callable[[IntegerInterpreter, Node], bool]
 
 def _contraction(run: IntegerInterpreter, node: Node) -> bool:
     """conv and linear: int32 accumulation of centred codes, bias codes, requantization."""
-    x, w = node.operands[:2]
-    ex, ew = run.integer(x), run.integer(w)
-    bias = node.operands[2] if len(node.operands) > 2 else None
-    if ex is None or ew is None or not ew.symmetric or ex.scale.array.ndim:
+    if not sums_codes(node, run.graph.types):
         return False
-    if bias is not None and run.integer(bias) is None:
-        return False
+    ex, ew = (run.integer(v) for v in node.operands[:2])
+    assert ex is not None and ew is not None
     scale = ex.scale.array * ew.scale.array
-    operands = [torch.from_numpy(centred(run.code(x), ex).astype(np.float64))]
-    operands.append(torch.from_numpy(run.code(w).astype(np.float64)))
-    exact = node.op.evaluate(*operands)
-    assert isinstance(exact, Tensor)
-    acc = exact.numpy().astype(np.int64)
-    axis = 1 if node.kind == "conv" else acc.ndim - 1
-    if bias is not None:
-        acc = acc + along(run.code(bias), acc.ndim, axis)
-    result = accumulated(acc, scale, run.integer(node.name), axis)
+    acc = run.sums(node)
+    result = accumulated(acc, scale, run.integer(node.name), channels(node, acc.ndim))
     if run.integer(node.name) is None:
         run.floats[node.name] = to_torch(result)
     else:

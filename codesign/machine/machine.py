@@ -111,6 +111,11 @@ class Datapath:
     gated: float = 0.0
 
     @property
+    def spares(self) -> tuple[Operand, ...]:
+        """The operands whose zeros spare a multiplication's energy, skipped or gated."""
+        return tuple(dict.fromkeys((*self.gate, *self.skip)))
+
+    @property
     def stored(self) -> int:
         """Bits of a partial sum between memories."""
         return self.partial or self.accumulator
@@ -126,10 +131,19 @@ class Datapath:
         whole = min(8, max(*self.input, *self.weight))
         return whole / max(input_bits, self.brick) * whole / max(weight_bits, self.brick)
 
-    def turns(self, input_bits: int, weight_bits: int) -> int:
-        """Cycles of a multiplication whose operands of `serial` arrive bit by bit."""
+    def cycles(self, input_bits: int, weight_bits: int) -> float:
+        """Cycles of one multiplication of an element: passes of wide operands, bits of serial ones.
+
+        Several narrow ones at a time count as elements more, not as less than a cycle.
+        """
         bits = {"input": input_bits, "weight": weight_bits}
-        return prod(bits[operand] for operand in self.serial)
+        turns = prod(bits[operand] for operand in self.serial)
+        return turns / min(1.0, self.parts(input_bits, weight_bits))
+
+    def picojoules(self, input_bits: int, weight_bits: int, useful: float) -> float:
+        """Energy of a multiplication, of which a share `useful` is not gated."""
+        each = self.mac * useful + self.gated * (1 - useful)
+        return each / self.parts(input_bits, weight_bits)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from codesign.cost.exchange import exchange
 from codesign.cost.operands import DENSE, Widths
 
 Keys = NDArray[np.float64]
+Mark = tuple[float, ...]
 
 
 def keys(candidates: Candidates, costs: Costs, widths: Widths, aims: Sequence[str]) -> Keys:
@@ -76,3 +77,13 @@ def best_first(found: Keys) -> NDArray[np.int64]:
     """The numbers of the candidates, the best first."""
     order: NDArray[np.int64] = np.lexsort(found[::-1])
     return order
+
+
+def before(found: Keys, mark: Mark) -> NDArray[np.bool_]:
+    """Which candidates are better than `mark`."""
+    good = np.zeros(found.shape[1], np.bool_)
+    tied = ~good
+    for key, value in zip(found, mark, strict=True):
+        good |= tied & (key < value)
+        tied &= key == value
+    return good

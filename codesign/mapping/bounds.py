@@ -1,7 +1,7 @@
 """What no mapping can beat that has a given first tile and a given way to unroll the loops."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from codesign.cost.evaluate import busy, evaluate
 from codesign.cost.operands import Densities
 from codesign.cost.schedule import levels_of
 from codesign.machine.machine import OPERANDS, Machine
-from codesign.mapping.aims import Keys, best_first, in_use, transfers
+from codesign.mapping.aims import Keys, Mark, before, best_first, in_use, transfers
 from codesign.mapping.relax import relaxed
 from codesign.mapping.rows import Rows, every, fitting
 from codesign.mapping.space import MOST, Space, TooManyError
@@ -64,7 +64,7 @@ class Bounds:
     def of(space: Space, densities: Densities, aims: tuple[str, ...]) -> "Bounds":
         """The tables of `space`; TooManyError if there are too many tiles or unrollings."""
         found = space.orders(0)
-        tiles, ways = _tiles(space, densities, found), _ways(space)
+        tiles, ways = _tiles(space, densities, found), _ways(space, densities)
         return Bounds(space, aims, found, tiles, ways)
 
     def keys(self, cycles: Amounts, energy: Amounts, bits: Amounts, elements: Amounts) -> Keys:
@@ -95,7 +95,7 @@ class Bounds:
         found: Keys = self.keys(cycles, tiles.energy[first], tiles.bits[first], top)[:, 0]
         return found
 
-    def pairs(self, chunk: Numbers, mark: object, most: int) -> Iterator[Pairs]:
+    def pairs(self, chunk: Numbers, mark: Mark | None, most: int) -> Iterator[Pairs]:
         """Pairs of the tiles of `chunk` with all unrollings, those with the lowest bounds first.
 
         Only those with a bound below `mark`, if there is one.
@@ -111,6 +111,8 @@ class Bounds:
         cycles = np.maximum(tiles.cycles[one], ways.cycles[other])
         bound = self.keys(cycles, tiles.energy[one], tiles.bits[one], ways.elements[other])
         ranked = best_first(bound)
+        if mark is not None:
+            ranked = ranked[before(bound[:, ranked], mark)]
         for number, order in enumerate(self.orders):
             mine = ranked[tiles.order[one[ranked]] == number]
             for start in range(0, len(mine), most):
@@ -163,20 +165,19 @@ def _floor(space: Space, densities: Densities) -> float:
     """pJ that multiplications take, and memories that each element has of its own for them."""
     machine, macs = space.machine, space.problem.macs
     path, axes = machine.datapath, {axis.name for axis in machine.axes}
-    useful = densities.useful(path.gate)
-    total = macs * (path.mac * useful + path.gated * (1 - useful))
-    total /= path.parts(space.widths.input, space.widths.weight)
+    useful = densities.useful(path.spares)
+    total = macs * path.picojoules(space.widths.input, space.widths.weight, useful)
     for memory in space.levels[-1]:
         if len(space.levels) > 1 and set(memory.along) == axes:
             for operand in memory.holds:
-                needed = densities.useful(o for o in path.gate if o != operand)
+                needed = densities.useful(o for o in path.spares if o != operand)
                 each = memory.write if operand == "output" else memory.read
                 total += macs * needed * each * space.bits[operand] / memory.width
     return total
 
 
-def _ways(space: Space) -> Ways:
-    """Unrollings that fit the axes."""
+def _ways(space: Space, densities: Densities) -> Ways:
+    """Unrollings that fit the axes; zeros that are skipped as if no element waited for others."""
     machine = _bare(space.machine)
     rows = Rows(space.problem, machine)
     for loop in sorted(space.parts, key=lambda x: len(space.parts[x].ways)):
@@ -186,16 +187,13 @@ def _ways(space: Space) -> Ways:
         rows = every(rows, Cuts(loop, ways, np.ones((len(ways), 0), np.int64)))
         rows = fitting(rows, space.room, space.bits, 1)
     candidates = rows.candidates([()])
-    path = machine.datapath
-    slow = path.turns(space.widths.input, space.widths.weight)
-    parts = min(1.0, path.parts(space.widths.input, space.widths.weight))
-    return Ways(rows, busy(candidates) * (slow / parts), in_use(candidates))
+    slow = machine.datapath.cycles(space.widths.input, space.widths.weight)
+    least = slow * densities.useful(machine.datapath.skip)
+    return Ways(rows, busy(candidates) * least, in_use(candidates))
 
 
 def _bare(machine: Machine) -> Machine:
     """`machine` with its outermost memories alone."""
-    from dataclasses import replace
-
     (first, *_) = levels_of(machine)
     assert set(OPERANDS) <= {o for memory in first for o in memory.holds}
     return replace(machine, memories=first)

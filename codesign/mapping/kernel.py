@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codesign.analysis.estimate import LayerCost
 from codesign.ir.encodings.tiled import Tiled
@@ -47,6 +47,10 @@ class Kernel(ABC):
     def space(self, group: Group) -> Sequence[Point]:
         """All schedules worth trying."""
         return [self.default(group)]
+
+    def explained(self, group: Group, point: Point) -> dict[str, Any]:
+        """What there is to say of `point`, as a JSON object: `loop_nest`, `bound`, ...; or {}."""
+        return {}
 
     @abstractmethod
     def cost(self, group: Group, point: Point) -> LayerCost:

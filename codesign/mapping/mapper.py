@@ -19,7 +19,7 @@ from codesign.cost.problem import Problem
 from codesign.cost.schedule import Schedule
 from codesign.errors import RefusedError
 from codesign.machine.machine import Machine
-from codesign.mapping.aims import Keys, best_first, keys
+from codesign.mapping.aims import Keys, Mark, best_first, keys
 from codesign.mapping.bounds import Bounds, Pairs
 from codesign.mapping.rows import Rows
 from codesign.mapping.space import Space, TooManyError
@@ -76,7 +76,7 @@ class _Search:
         self, space: Space, densities: Densities, aims: tuple[str, ...], end: float
     ) -> None:
         self.space, self.densities, self.aims, self.end = space, densities, aims, end
-        self.best: tuple[tuple[float, ...], Schedule, Costs] | None = None
+        self.best: tuple[Mark, Schedule, Costs] | None = None
         self.tried = 0
 
     def run(self) -> Found:
@@ -98,7 +98,7 @@ class _Search:
         return Found(self.best[1], self.best[2], proven, self.tried)
 
     @property
-    def mark(self) -> tuple[float, ...] | None:
+    def mark(self) -> Mark | None:
         """What is to be beaten."""
         return self.best[0] if self.best else None
 

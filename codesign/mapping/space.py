@@ -13,7 +13,7 @@ from codesign.cost.schedule import Level, levels_of
 from codesign.machine.machine import OPERANDS, Machine, Operand
 from codesign.mapping.orders import orders
 from codesign.mapping.rows import Rows, every, fitting, matching
-from codesign.mapping.tiles import Cuts, Cutter
+from codesign.mapping.tiles import Cuts, Cutter, may
 
 MOST = 3_000_000  # combinations of cuts that are looked at together
 
@@ -64,10 +64,7 @@ class Space:
 
     def loops(self, level: int) -> tuple[str, ...]:
         """The loops that may go over tiles inside one of a level's."""
-        allowed = [memory.loops for memory in self.levels[level] if memory.loops]
-        return tuple(
-            loop for loop, _ in self.problem.bounds if all(loop[0] in some for some in allowed)
-        )
+        return tuple(x for x, _ in self.problem.bounds if may(self.levels[level], x))
 
     def orders(self, level: int) -> tuple[tuple[str, ...], ...]:
         """Orders of the loops over tiles inside one of a level's."""
@@ -85,9 +82,9 @@ class Space:
         return {loop: self._alone(cuts, fixed) for loop, cuts in found.items()}
 
     def _alone(self, cuts: Cuts, fixed: Rows) -> Cuts:
-        rows = self.fit(fixed if cuts.loop in fixed.factors else every(fixed, cuts))
         if cuts.loop in fixed.factors:
             return cuts
+        rows = self.fit(every(fixed, cuts))
         return Cuts(cuts.loop, rows.factors[cuts.loop], rows.held[cuts.loop])
 
     @cached_property

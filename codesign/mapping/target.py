@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from codesign.analysis.estimate import Estimate, LayerCost
 from codesign.errors import RefusedError
@@ -134,7 +134,11 @@ class Target(ABC):
             cost = self.cost(self.by_name[assignment.kernel], group, assignment.point)
             others = self._alternatives(group, assignment.kernel)
             layers.append(replace(cost, alternatives=others))
-        return Estimate(tuple(layers))
+        return Estimate(tuple(layers), self.remarks(program))
+
+    def remarks(self, program: Program) -> tuple[str, ...]:
+        """What has to be said of the costs of a placed program."""
+        return ()
 
     def _alternatives(self, group: Group, chosen: str) -> dict[str, float]:
         """Latency of `group` in ms by the name of every other kernel that takes it; by the model.
@@ -148,6 +152,17 @@ class Target(ABC):
             if kernel.name != chosen and kernel.refuse(group) is None:
                 found[kernel.name] = self.modelled(kernel, group, kernel.default(group)).latency_ms
         return found
+
+    @property
+    def floats(self) -> bool:
+        """Whether layers may stay in float: if not, codes need not pay to be taken."""
+        return True
+
+    def explained(self, program: Program, layer: str) -> dict[str, Any]:
+        """What the kernel of `layer` in a placed program says of its schedule."""
+        assignment = program.assignment_of[layer]
+        group = Group(program.graph, program.nodes_of(assignment))
+        return self.by_name[assignment.kernel].explained(group, assignment.point)
 
     def runs_here(self) -> bool:
         """True if this machine can run, and so measure, what is built for this target."""

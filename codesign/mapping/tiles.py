@@ -27,6 +27,11 @@ def sizes(bound: int) -> tuple[int, ...]:
     return (*found, bound)
 
 
+def may(level: Level, loop: str) -> bool:
+    """Whether `loop` may go over tiles inside one of a level's."""
+    return all(loop[0] in memory.loops for memory in level if memory.loops)
+
+
 @dataclass(frozen=True)
 class Cuts:
     """All ways to cut `loop`: `factors` [ways, axes] and `held` [ways, levels - 1], own extents.
@@ -104,7 +109,7 @@ class Cutter:
             own *= prod(spread[axis] for axis in below if axis not in along)
             beside = prod(spread[axis] for axis in along)
             if number == 0:
-                if self._may(0, loop) or own >= bound:
+                if may(self.levels[0], loop) or own >= bound:
                     yield ()
                 return
             for trips in self._trips(number, loop, bound, own * beside):
@@ -117,7 +122,7 @@ class Cutter:
         """How many tiles of the level below one of this level takes of `loop`."""
         left = -(-bound // together)
         for trips in self._counts(loop, left):
-            if trips > 1 and not self._may(number, loop):
+            if trips > 1 and not may(self.levels[number], loop):
                 return
             extent = together * trips
             if not self._even(loop, bound, extent) or not self._power(loop, bound, together, trips):
@@ -130,11 +135,6 @@ class Cutter:
         if loop[0] in self.machine.mapping.powers:
             return [1 << k for k in range((left - 1).bit_length() + 1)]
         return _thinned(sizes(left)) if self.thin else sizes(left)
-
-    def _may(self, number: int, loop: str) -> bool:
-        """Whether `loop` may go over tiles inside one of a level's."""
-        allowed = [memory.loops for memory in self.levels[number] if memory.loops]
-        return all(loop[0] in loops for loops in allowed)
 
     def _even(self, loop: str, bound: int, extent: int) -> bool:
         """Whether the machine's controller can cut `loop` into tiles of `extent`."""
@@ -163,8 +163,3 @@ def _thinned(found: tuple[int, ...]) -> tuple[int, ...]:
         if not kept or extent >= 2 * kept[-1]:
             kept.append(extent)
     return (*kept, found[-1])
-
-
-def joined(cuts: Mapping[str, Cuts]) -> int:
-    """How many combinations of cuts there are."""
-    return prod(len(one.factors) for one in cuts.values())

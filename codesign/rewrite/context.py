@@ -21,6 +21,10 @@ class Target(Protocol):
     def spec(self) -> str:
         """The text that names this target, options included."""
 
+    @property
+    def floats(self) -> bool:
+        """Whether layers may stay in float."""
+
     def widths(self, kind: str) -> tuple[tuple[int, int], ...]:
         """The (weight, activation) bits that are offered for ops of `kind`; none: floats alone."""
 

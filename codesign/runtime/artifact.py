@@ -20,6 +20,7 @@ from codesign.runtime.manifest import (
     digest,
     read_manifest,
 )
+from codesign.runtime.simulated import MACHINE
 from codesign.runtime.weights import dump_weights, load_weights
 
 NAMES = frozenset({MANIFEST, PROGRAM, WEIGHTS, REPORT, *LIBRARIES})
@@ -113,7 +114,7 @@ def _contents(folder: Path, manifest: Manifest, run: bool) -> dict[str, bytes]:
         files = {
             name: pool.submit(_content, folder, name, want) for name, want in manifest.files.items()
         }
-        if run:
+        if run and manifest.library != MACHINE:
             load_runtime()
         return {name: content.result() for name, content in files.items()}
 

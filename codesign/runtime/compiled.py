@@ -16,6 +16,7 @@ from codesign.runtime.library import load_library
 from codesign.runtime.manifest import Manifest
 from codesign.runtime.plan import Port
 from codesign.runtime.random_inputs import random_inputs
+from codesign.runtime.simulated import MACHINE, Simulated, Source
 
 
 class Compiled:
@@ -68,8 +69,8 @@ class Compiled:
         if count > self.manifest.threads:
             raise UsageError(f"threads is {count}; {self.most_threads()}")
         self._threads = count
-        if "executable" in self.__dict__:
-            self.executable.threads = count
+        if "executable" in self.__dict__ and not self.modelled:
+            self.timed.threads = count
 
     def most_threads(self) -> str:
         """In words, for how many threads this was compiled and how to get more."""
@@ -80,12 +81,43 @@ class Compiled:
             f"--threads {count + 1} (target cpu{{threads={count + 1}}}) or more"
         )
 
+    @property
+    def modelled(self) -> bool:
+        """True if this runs on a simulator, so that times here say nothing of its target."""
+        return self.library.name == MACHINE
+
     @cached_property
-    def executable(self) -> Executable:
+    def executable(self) -> Executable | Simulated:
         """The plan bound to its library; ArtifactError if this machine cannot run it."""
         check_machine(self.manifest)
-        library = load_library(self.library)
-        return Executable(self.manifest.plan, library, self.weights, self._threads)
+        plan = self.manifest.plan
+        if self.modelled:
+            return self._source.simulated(plan)
+        return Executable(plan, load_library(self.library), self.weights, self._threads)
+
+    @cached_property
+    def _source(self) -> Source:
+        """The program, where the artifact holds it as it is."""
+        return Source.of(self.manifest.target, self.text, self.weights, self.library)
+
+    def explained(self, layer: str) -> dict[str, Any]:
+        """What the target says of the schedule of `layer`; {} if it is compiled to code."""
+        if not self.modelled:
+            return {}
+        source = self._source
+        found: dict[str, Any] = source.target.explained(source.program, layer)
+        return found
+
+    @property
+    def timed(self) -> Executable:
+        """The plan, to be timed; UsageError if it runs on a simulator."""
+        found = self.executable
+        if isinstance(found, Executable):
+            return found
+        raise UsageError(
+            f"{self.manifest.name} runs on the simulator of {self.manifest.target}, which takes as "
+            "long as it takes; `codesign bench` and the report give what is modelled"
+        )
 
     def __repr__(self) -> str:
         def ports(found: tuple[Port, ...]) -> str:
@@ -131,16 +163,16 @@ class Compiled:
     def time(self, repeats: int, warm_up: int = 3, seed: int = 0) -> list[float]:
         """Seconds of each of `repeats` calls on random inputs, copying in and out left aside."""
         with self._lock:
-            self.executable.bind(random_inputs(self.inputs, seed))
-            self.executable.time(warm_up)
-            return self.executable.time(repeats)
+            self.timed.bind(random_inputs(self.inputs, seed))
+            self.timed.time(warm_up)
+            return self.timed.time(repeats)
 
     def time_steps(self, repeats: int, seed: int = 0) -> list[list[float]]:
         """Seconds of each step of the plan in each of `repeats` runs on random inputs."""
         with self._lock:
-            self.executable.bind(random_inputs(self.inputs, seed))
-            self.executable.time(3)
-            return self.executable.time_steps(repeats)
+            self.timed.bind(random_inputs(self.inputs, seed))
+            self.timed.time(3)
+            return self.timed.time_steps(repeats)
 
     def save(self, folder: str | Path) -> Path:
         """Write the artifact (see `codesign.runtime.artifact.save_artifact`)."""

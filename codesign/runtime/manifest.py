@@ -17,7 +17,7 @@ MANIFEST, PROGRAM, WEIGHTS, REPORT = (
     "weights.safetensors",
     "report.json",
 )
-LIBRARIES = ("module.so", "module.o")
+LIBRARIES = ("module.so", "module.o", "machine.toml")
 _BLANK = "0" * 64
 
 

@@ -51,7 +51,8 @@ class AssignBits(Pass):
     element's rounding is made up for by the next ones (Frantar et al., GPTQ, ICLR 2023).
     Activations are clipped by `method`. Scales keep sums within 32 bits, up to four times
     those that were seen. Layers that `skip` names stay in
-    float, as does the whole network, unless `slower` allows it, where it is no dearer in float.
+    float, as does the whole network where it is no dearer in float, unless `slower` allows it or
+    the target computes on codes alone.
 
     Before:
         %y: tensor<1x4x6x6xf32> = conv(%x, %w, %b)
@@ -185,7 +186,7 @@ class AssignBits(Pass):
     def _pays(self, search: Search, found: Found) -> bool:
         """Whether `found` is cheaper than the network in float; noted if not."""
         plain = _plain_cost(search.plan.graph, self.cost, search)
-        if self.slower or plain is None or found.cost < plain:
+        if self.slower or not search.target.floats or plain is None or found.cost < plain:
             return True
         unit = UNITS[self.cost]
         text = f"stays in float: {plain:.4g} {unit} would be {found.cost:.4g} {unit} in codes"

@@ -9,6 +9,7 @@ from codesign.ir.const import Const
 from codesign.ir.encoding import project
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
+from codesign.ir.ops.encode import Encode
 from codesign.ir.types import TensorType
 from codesign.passes.quantize import scales
 from codesign.passes.quantize.forms import Forms
@@ -82,7 +83,8 @@ class _Shop:
         kind = self.graph.types[node.operands[1]]
         form = self.forms.weight(node, pair[0], x)
         content = node.operands[1] if kind.structure is not None else ""
-        key = (node.op, pair, content, *(self.graph.types[v] for v in node.operands))
+        given = node.operands[0] in self.graph.inputs
+        key = (node.op, pair, content, given, *(self.graph.types[v] for v in node.operands))
         if key not in self.known:
             self.known[key] = self._asked(node, form, x)
         found = self.known[key]
@@ -99,7 +101,12 @@ class _Shop:
     def _asked(self, node: Node, form: Int, x: Int) -> tuple[float, float | None] | None:
         """Latency and energy of the layer from codes `x` to codes of that width."""
 
+        given = node.operands[0] in self.graph.inputs
+
         def body(builder: Builder, value: str) -> str:
+            if given:
+                value = builder.op(Encode(), value, name=f"{value}.codes")
+                builder.types[value] = kind
             inputs = [value, self._constant(builder, node.operands[1], form)]
             for bias in node.operands[2:]:
                 inputs.append(self._constant(builder, bias, scales.accumulator(x, form, 0)))
@@ -109,7 +116,7 @@ class _Shop:
 
         kind: TensorType = self.graph.types[node.operands[0]].with_encoding(x)
         try:
-            found = estimate(self.target, kind, body)
+            found = estimate(self.target, kind.dense if given else kind, body)
         except (UnsupportedModelError, RefusedError) as error:
             self.why = str(error)
             return None

@@ -95,6 +95,6 @@ class QuantizeInt8(Pass):
             forms = {value: encodings[value] for value in chosen.codes}
             return codes.unify(rewrite(graph, chosen, forms, weights))
 
-        if self.slower or context.target is None:
+        if self.slower or context.target is None or not context.target.floats:
             return write(regions)
         return paying(regions, write, context, context.target)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codesign.analysis.estimate import LayerCost
 from codesign.cost.candidates import Candidates
@@ -17,8 +17,11 @@ from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel, Layouts
 from codesign.mapping.mapper import Found, search
 from codesign.mapping.refusal import Refusal
-from codesign.targets.spatial.layer import Layer, layer_of
+from codesign.targets.spatial.explain import explained
+from codesign.targets.spatial.layer import Layer, layer_of, stated_of
 from codesign.targets.spatial.point import from_point, to_point
+from codesign.targets.spatial.simulate.operands import Operands
+from codesign.targets.spatial.simulate.run import Run, simulate
 from codesign.targets.spatial.target import MULTIPLY
 
 
@@ -117,6 +120,18 @@ class Mapped(Kernel):
             traffic_bytes=moved,
             energy_parts_uj={name: float(pj[0]) / 1e6 for name, pj in costs.energy.items()},
         )
+
+    def simulate(self, group: Group, point: Point, operands: Operands) -> Run:
+        """Run the layer of `group` by its mapping on codes; RefusedError as `simulate` says."""
+        layer, machine = self._layer(group), self.given.machine
+        stated, unfold = stated_of(group, machine)
+        return simulate(stated, machine, from_point(point), layer.widths, operands, unfold)
+
+    def explained(self, group: Group, point: Point) -> dict[str, Any]:
+        """The mapping of `group` in words, and what more of each resource would buy."""
+        given = self.given
+        layer, schedule = self._layer(group), from_point(point)
+        return explained(layer, given.machine, schedule, given.aims, given.seconds)
 
     def _layer(self, group: Group) -> Layer:
         found = layer_of(group, self.given.machine)

@@ -7,6 +7,8 @@ import numpy as np
 from codesign.cost.operands import Densities, Widths
 from codesign.cost.problem import Problem, problem_of
 from codesign.errors import UnsupportedModelError
+from codesign.ir.graph import Graph
+from codesign.ir.loops import LoopNest
 from codesign.ir.types import TensorType
 from codesign.machine.machine import Machine
 from codesign.mapping.group import Group
@@ -27,24 +29,23 @@ def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
 
     Operands that are no codes count as the widest that the datapath takes.
     """
-    graph, anchor = group.graph, group.anchor
-    types, results = graph.input_types(anchor), graph.output_types(anchor)
-    nest = anchor.op.loops(types, results)
+    types, nest = group.graph.input_types(group.anchor), _nest(group)
     if nest is None:
-        return Refusal(f"{anchor.kind} has no loop nest of multiplications", "an array runs these")
+        kind = group.anchor.kind
+        return Refusal(f"{kind} has no loop nest of multiplications", "an array runs these")
     try:
-        problem = problem_of(nest, types, results)
+        problem, unfold = stated_of(group, machine)
     except UnsupportedModelError as error:
         return Refusal(str(error), "an array multiplies two operands")
     left, right = (types[access.operand] for access in nest.accesses[:2])
     path = machine.datapath
     found = []
-    for role, kind, offered in (("inputs", left, path.input), ("weights", right, path.weight)):
-        assert kind is not None
-        width = _width(kind, offered, path.kind == "fused")
+    for role, type_, offered in (("inputs", left, path.input), ("weights", right, path.weight)):
+        assert type_ is not None
+        width = _width(type_, offered, path.kind == "fused")
         if width is None:
             return Refusal(
-                f"{role} have {bits(kind)} bits",
+                f"{role} have {bits(type_)} bits",
                 f"the datapath of {machine.name} takes {', '.join(map(str, offered))}",
                 f"assign at most {max(offered)} bits to them",
             )
@@ -52,11 +53,36 @@ def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
     result = bits(group.output_type)
     sums = path.stored
     widths = Widths(found[0], found[1], sums, sums if result is None else min(result, sums))
-    first = group.input(nest.accesses[0].operand) in graph.inputs
-    if machine.mapping.unfold == "all" or (machine.mapping.unfold == "first" and first):
-        problem = problem.unfolded()
+    problem = problem.unfolded() if unfold else problem
     problem = problem.padded() if machine.padding else problem
     return Layer(problem, widths, Densities(weight=_density(group, nest.accesses[1].operand)))
+
+
+def stated_of(group: Group, machine: Machine) -> tuple[Problem, bool]:
+    """The problem as the op of `group` states it, and whether `machine` lays its windows out.
+
+    UnsupportedModelError if it is no product of two operands.
+    """
+    nest = _nest(group)
+    if nest is None:
+        raise UnsupportedModelError(f"{group.anchor.kind} has no loop nest of multiplications")
+    types, results = group.graph.input_types(group.anchor), group.graph.output_types(group.anchor)
+    how, source = machine.mapping.unfold, group.input(nest.accesses[0].operand)
+    unfold = how == "all" or (how == "first" and _given(group.graph, source))
+    return problem_of(nest, types, results), unfold
+
+
+def _given(graph: Graph, value: str | None) -> bool:
+    """Whether `value` is an input of the network, as it comes or encoded."""
+    maker = None if value is None else graph.producers.get(value)
+    if maker is not None and maker.kind == "encode":
+        value = maker.operands[0]
+    return value in graph.inputs and not graph.types[value].encodings
+
+
+def _nest(group: Group) -> LoopNest | None:
+    graph, anchor = group.graph, group.anchor
+    return anchor.op.loops(graph.input_types(anchor), graph.output_types(anchor))
 
 
 def bits(kind: TensorType) -> int | None:

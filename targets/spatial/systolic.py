@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 from codesign.errors import UsageError
+from codesign.machine.machine import OPERANDS
+from codesign.machine.units import SIZE, quantity
 from codesign.targets.spatial.target import Spatial
 
 # What stays in the elements, what rows and columns take of the product, whether rows add up.
@@ -14,6 +16,16 @@ DATAFLOWS = {
     "is": ("input", "c", "n", True),
     "os": ("output", "n", "m", False),
 }
+BUFFER = """
+[[memory]]
+name = "{operand} buffer"
+holds = ["{operand}"]
+capacity = "{third} B"
+width = "64 b"
+read = "49.2 pJ"
+write = "37.2 pJ"
+double = true
+"""
 TEXT = """
 [machine]
 name = "systolic"
@@ -33,33 +45,7 @@ read = "512 pJ"
 write = "512 pJ"
 flow = "{flow}"
 
-[[memory]]
-name = "input buffer"
-holds = ["input"]
-capacity = "{third} B"
-width = "64 b"
-read = "49.2 pJ"
-write = "37.2 pJ"
-double = true
-
-[[memory]]
-name = "weight buffer"
-holds = ["weight"]
-capacity = "{third} B"
-width = "64 b"
-read = "49.2 pJ"
-write = "37.2 pJ"
-double = true
-
-[[memory]]
-name = "output buffer"
-holds = ["output"]
-capacity = "{third} B"
-width = "64 b"
-read = "49.2 pJ"
-write = "37.2 pJ"
-double = true
-
+{buffers}
 [[memory]]
 name = "register"
 holds = ["{stationary}"]
@@ -123,8 +109,9 @@ class Systolic(Spatial):
             )
         rows, columns = int(found[1]), int(found[2])
         stationary, first, second, sums = DATAFLOWS[self.dataflow]
+        third = _size(self.glb) // 3
         return TEXT.format(
-            third=_size(self.glb) // 3,
+            buffers="".join(BUFFER.format(operand=o, third=third) for o in OPERANDS),
             flow=self.flow,
             stationary=stationary,
             register=32 if stationary == "output" else 8,
@@ -140,6 +127,4 @@ class Systolic(Spatial):
 
 def _size(text: str) -> int:
     """Bytes of a size such as 256KiB."""
-    from codesign.machine.units import SIZE, quantity
-
     return int(quantity(text, SIZE, "target systolic: glb") // 8)

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from codesign import spec
 from codesign.errors import UsageError
 from codesign.ir.encodings.tiled import Tiled
+from codesign.ir.program import Program
 from codesign.ir.types import TensorType
 from codesign.machine.load import parse_machine, read_machine
 from codesign.machine.machine import Machine
 from codesign.mapping.kernel import Kernel, Widths
 from codesign.mapping.target import Target
+from codesign.runtime.built import Built
+
+if TYPE_CHECKING:
+    from codesign.targets.spatial.simulator import Simulator
 
 MULTIPLY = frozenset({"conv", "conv-transpose", "linear", "matmul", "einsum"})
 MACHINES = Path(__file__).parent / "machines"
@@ -64,8 +69,36 @@ class Spatial(Target):
         given = Given(self.text, self.objective, self.seconds)
         return [Mapped(given), Host()]
 
+    @property
+    def floats(self) -> bool:
+        return False
+
     def tile(self, kind: TensorType) -> Tiled | None:
         return None
+
+    def remarks(self, program: Program) -> tuple[str, ...]:
+        from codesign.targets.spatial.remarks import remarks
+
+        return tuple(remarks(program, self.machine))
+
+    def unlinkable(self) -> str:
+        return f"programs for {self.name} run on its simulator"
+
+    def build(self, program: Program) -> Built:
+        from codesign.targets.spatial.build import build
+
+        return build(program, self)
+
+    @classmethod
+    def reopened(cls, machine: Path) -> "Spatial":
+        """The target that an artifact was compiled for, with the machine as it was then."""
+        return MachineFile(file=str(machine))
+
+    def simulator(self, program: Program) -> "Simulator":
+        """What computes a placed program."""
+        from codesign.targets.spatial.simulator import Simulator
+
+        return Simulator(program, self)
 
     def widths(self, kind: str) -> tuple[Widths, ...]:
         path = self.machine.datapath
@@ -92,6 +125,13 @@ class Eyeriss(Spatial):
     """Eyeriss, 168 elements, row-stationary, 16 bits (Chen et al., JSSC 2017)."""
 
     name: ClassVar[str] = "eyeriss"
+
+
+@dataclass(frozen=True)
+class EyerissV2(Spatial):
+    """One processing element of Eyeriss v2, which skips zeros of both operands (JETCAS 2019)."""
+
+    name: ClassVar[str] = "eyeriss_v2"
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from codesign.analysis.positions import position_bounds
 from codesign.errors import ArtifactError, VerificationError, lacking
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.mapping.group import Group
 from codesign.mapping.memory import Life, arrange
+from codesign.mapping.ports import ports
 from codesign.runtime.built import Built, Library
 from codesign.runtime.library import load_runtime
-from codesign.runtime.plan import Plan, Port, Slot, Step
+from codesign.runtime.plan import Plan, Slot, Step
 from codesign.targets.tvm.emitted import Emitted
 from codesign.targets.tvm.link import OBJECT, link
 from codesign.targets.tvm.patterns.move import constant
@@ -157,10 +157,6 @@ def _plan(
         kind = graph.types[value]
         return Slot(offsets[aliases.get(value, value)], physical_shape(kind), physical_dtype(kind))
 
-    def port(value: str, name: str) -> Port:
-        kind = graph.types[value]
-        return Port(name, kind.shape, kind.dtype.numpy.name, slot(value))
-
     weights: dict[str, np.ndarray] = {}
     steps = []
     for layer, function, one in emitted:
@@ -174,14 +170,4 @@ def _plan(
                 arguments.append(f"w{len(weights)}")
                 weights[f"w{len(weights)}"] = argument.reshape(shape)
         steps.append(Step(layer, function, tuple(arguments)))
-    names = zip(graph.outputs, graph.output_names, strict=True)
-    bounds = position_bounds(graph)
-    return (
-        Plan(
-            tuple(steps),
-            arena,
-            tuple(replace(port(v, v), bounds=bounds.get(v)) for v in graph.inputs),
-            tuple(port(v, n) for v, n in names),
-        ),
-        weights,
-    )
+    return Plan(tuple(steps), arena, *ports(graph, slot)), weights

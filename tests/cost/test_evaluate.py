@@ -126,7 +126,10 @@ def test_the_slowest_sets_the_pace_and_energy_adds_up(
 
 
 UNFOLLOWED: dict[str, dict[str, Any]] = {
-    "datapath.skip": {"datapath": Datapath(skip=("weight",))},
+    "memory m.sliding": {
+        "memories": (Memory("m", ("input", "weight", "output"), sliding=True),),
+        "whole_tiles": True,
+    },
     "memory m.multicast": {
         "memories": (Memory("m", ("input", "weight", "output"), multicast=False),)
     },

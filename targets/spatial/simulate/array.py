@@ -28,7 +28,7 @@ class Array:
 
     def __init__(self, plan: Plan, widths: Widths, operands: Operands, events: Events) -> None:
         self.plan, self.widths, self.zero, self.events = plan, widths, operands.zero, events
-        self.macs = self.gated = self.busy = self.narrow = 0
+        self.macs = self.gated = self.skipped = self.busy = self.narrow = 0
         reach = _reach(plan, operands)
         path = plan.machine.datapath
         self.exact = reach < 1 << (path.accumulator - 1)
@@ -123,7 +123,9 @@ class Array:
             (roles.both, roles.right, roles.inner),
             parts,
         )
-        self._gate(x, w)
+        path = self.plan.machine.datapath
+        self.gated += _spared(x, w, path.spares)
+        self.skipped += _spared(x, w, path.skip)
         if self.exact:
             block.add(sums, multiplied(w, x))
             return
@@ -134,19 +136,6 @@ class Array:
             self.ordered.waiting[number] = found
         else:
             block.write(sums, self.ordered.added(found))
-
-    def _gate(self, x: Values, w: Values) -> None:
-        """Count the multiplications of `x` [both, inner, left] by `w` that a zero spares."""
-        gate = self.plan.machine.datapath.gate
-        if not gate:
-            return
-        left = np.count_nonzero(x, 2) if "input" in gate else np.full(x.shape[:2], x.shape[2])
-        right = (
-            np.count_nonzero(w, 1)
-            if "weight" in gate
-            else np.full((w.shape[0], w.shape[2]), w.shape[1])
-        )
-        self.gated += x.size * w.shape[1] - int((left * right).sum())
 
     def _staged(self, codes: Values, whole: list[bool], zero: int) -> Values:
         """Codes less zero as numbers to multiply, with a zero behind those axes that need one."""
@@ -191,6 +180,20 @@ class Array:
         axes = {axis.name for axis in self.plan.machine.axes}
         levels = range(len(self.plan.levels) + 1)
         return next(n for n in levels if set(self.plan.along(n)) == axes)
+
+
+def _spared(x: Values, w: Values, watched: tuple[Operand, ...]) -> int:
+    """Multiplications of `x` [both, inner, left] by `w` that zeros of `watched` ones spare."""
+    if not watched:
+        return 0
+    left = np.count_nonzero(x, 2) if "input" in watched else np.full(x.shape[:2], x.shape[2])
+    right = (
+        np.count_nonzero(w, 1)
+        if "weight" in watched
+        else np.full((w.shape[0], w.shape[2]), w.shape[1])
+    )
+    useful = int((left * right).sum())
+    return int(x.size * w.shape[1]) - useful
 
 
 def _turns(extent: int, own: int, together: int) -> int:

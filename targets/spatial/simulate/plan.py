@@ -6,10 +6,10 @@ from functools import cached_property
 from itertools import pairwise, product
 from math import prod
 
-from codesign.cost.problem import Problem
-from codesign.cost.schedule import Level, Schedule, levels_of
+from codesign.cost.laid import Laid
+from codesign.cost.schedule import Schedule
 from codesign.errors import RefusedError
-from codesign.machine.machine import Machine, Operand
+from codesign.machine.machine import Operand
 
 Digit = tuple[int, str]
 Range = tuple[int, int]
@@ -27,25 +27,10 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """A problem on a machine by a schedule.
+class Plan(Laid):
+    """A problem on a machine by a schedule."""
 
-    Level `len(levels)` are the elements, which take up one iteration after the other.
-    """
-
-    problem: Problem
-    machine: Machine
     schedule: Schedule
-
-    @cached_property
-    def levels(self) -> tuple[Level, ...]:
-        """The machine's levels."""
-        return levels_of(self.machine)
-
-    @cached_property
-    def loops(self) -> tuple[str, ...]:
-        """The problem's loops."""
-        return tuple(loop for loop, _ in self.problem.bounds)
 
     @cached_property
     def shared(self) -> int:
@@ -62,12 +47,6 @@ class Plan:
         last = len(self.levels) - 1
         everywhere = {axis.name for axis in self.machine.axes}
         return last if set(self.along(last)) == everywhere else last + 1
-
-    def along(self, level: int) -> tuple[str, ...]:
-        """The axes that a level has instances along."""
-        if level == len(self.levels):
-            return tuple(axis.name for axis in self.machine.axes)
-        return self.levels[level][0].along
 
     def holds(self, operand: Operand, level: int) -> bool:
         """Whether a memory of the level holds `operand`."""
@@ -120,8 +99,7 @@ class Plan:
         """The loops over tiles, outermost first: those over tiles of level k + 1 are (k, loop)."""
         found: list[Digit] = []
         for level in range(len(self.levels)):
-            named = [x for x in self.schedule.orders[level] if x in self.loops]
-            order = [*(x for x in self.loops if x not in named), *named]
+            order = self.ordered(self.schedule.orders[level])
             found += [(level, x) for x in order if self._goes_on(level, x)]
         return tuple(found)
 

@@ -36,7 +36,8 @@ class Run:
     """What a run gave: `sums` in the output's shape, and counts of events.
 
     `moves` are elements between memories, `macs` multiplications and `gated` those of them that a
-    zero spared, `busy` the multiplications of the busiest element, `cycles` the array's for them.
+    zero spared, `busy` the multiplications of the busiest element, `cycles` the array's for them
+    without those that it skipped.
     `saturated` additions did not fit the accumulator; `narrow` times a sum left the elements' tile
     that does not fit the bits of a partial sum (it is kept exactly). `packed` has the bits of
     compressed operands, by memory and operand.
@@ -66,12 +67,18 @@ def simulate(
     The schedule is one of the problem with its padding where the machine's memories hold that, and
     with `unfold` one of the product of matrices that it is once windows are laid out. Sums have the
     shape of the op's output all the same.
-    RefusedError if the schedule is none of this machine or a tile does not fit its memory;
-    DataError if the operands are not the problem's or their codes not of `widths`.
+    RefusedError if the schedule is none of this machine, a tile does not fit its memory, or several
+    elements skip zeros, each its own; DataError if the operands are not the problem's or their
+    codes not of `widths`.
     """
     if unfold:
         flat = simulate(problem.unfolded(), machine, schedule, widths, unfolded(problem, operands))
         return replace(flat, sums=refolded(problem, flat.sums))
+    if machine.datapath.skip and machine.elements > 1:
+        raise RefusedError(
+            f"machine {machine.name} has {machine.elements} elements that skip zeros, and the "
+            "simulator follows one; `codesign estimate` expects what they take together"
+        )
     if machine.padding:
         operands, problem = operands.padded(problem), problem.padded()
     plan = Plan(problem, machine, schedule)
@@ -115,9 +122,7 @@ class _Simulation:
         self.array.flush(self.outputs)
         self.outputs.finish()
         self.array.finish()
-        path, widths = plan.machine.datapath, self.widths
-        turns = path.turns(widths.input, widths.weight)
-        parts = min(1.0, path.parts(widths.input, widths.weight))
+        each = plan.machine.datapath.cycles(self.widths.input, self.widths.weight)
         array = self.array
         return Run(
             self.outputs.whole,
@@ -125,7 +130,7 @@ class _Simulation:
             array.macs,
             array.gated,
             array.busy,
-            array.busy * turns / parts,
+            (array.busy - array.skipped) * each,
             array.saturated,
             array.narrow,
             {(name, o): p for o, feed in self.feeds.items() for name, p in feed.packed.items()},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.accelerators import bit_fusion, eyeriss, off, systolic, tile_period
-from benchmarks.published import BIT_FUSION, EYERISS, SCALE_SIM, TPU, Chip, Fused
+from benchmarks.accelerators import bit_fusion, eyeriss, eyeriss_v2, off, systolic, tile_period
+from benchmarks.published import BIT_FUSION, EYERISS, EYERISS_V2, SCALE_SIM, TPU, Chip, Fused, Pair
 from codesign import plugins
 from codesign.mapping.mapper import Found
 
@@ -57,3 +57,8 @@ def test_systolic_arrays_take_what_scale_sim_counts(dataflow: str) -> None:
 def test_tpu_waits_for_weights(net: str) -> None:
     period, batch = TPU[net]
     assert off(tile_period(batch), period) < 0.04
+
+
+@pytest.mark.parametrize("layer", EYERISS_V2, ids=lambda layer: layer.name)
+def test_eyeriss_v2_skips_what_its_element_skips(layer: Pair) -> None:
+    assert off(eyeriss_v2(layer).costs.cycles[0], layer.cycles) < 0.08

@@ -1,8 +1,10 @@
 """The simulator against the interpreter's meaning of codes, and its counts against the costs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from codesign.cost.candidates import Candidates
 from codesign.cost.evaluate import busy
 from codesign.cost.operands import Widths
 from codesign.cost.traffic import moves
+from codesign.errors import RefusedError
 from codesign.targets.spatial.simulate.events import Moved
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
@@ -77,3 +80,20 @@ def test_sums_and_counts(case: Mapped, seed: int, zero: int) -> None:
         assert have == want
     assert found.macs == case.problem.macs
     assert found.busy == int(busy(Candidates.of(case.problem, case.machine, case.schedule))[0])
+
+
+@settings(deadline=None, max_examples=30)
+@given(mapped(), st.integers(0, 2**32))
+def test_one_element_skips_what_is_zero(case: Mapped, seed: int) -> None:
+    path = replace(case.machine.datapath, skip=("input", "weight"))
+    axes = tuple(replace(axis, size=1) for axis in case.machine.axes)
+    bare = replace(case.schedule, unrolled=())
+    lonely = replace(case, machine=replace(case.machine, datapath=path, axes=axes), schedule=bare)
+    codes = operands(lonely, seed)
+    found = run(lonely, codes)
+    one = Operands(*((np.asarray(c) != 0).astype(np.int64) for c in (codes.input, codes.weight)))
+    assert found.cycles == direct(case.problem, one).sum()
+    if case.machine.elements > 1:
+        many = replace(case, machine=replace(case.machine, datapath=path))
+        with pytest.raises(RefusedError, match="elements that skip zeros"):
+            run(many, codes)

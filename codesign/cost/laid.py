@@ -1,0 +1,38 @@
+"""What a problem on a machine has whatever its schedule: levels, loops, places."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from codesign.cost.problem import Problem
+from codesign.cost.schedule import Level, levels_of
+from codesign.machine.machine import Machine
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """`problem` on `machine`. Level `len(levels)` are the elements, one iteration at a time."""
+
+    problem: Problem
+    machine: Machine
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The machine's levels."""
+        return levels_of(self.machine)
+
+    @cached_property
+    def loops(self) -> tuple[str, ...]:
+        """The problem's loops."""
+        return tuple(loop for loop, _ in self.problem.bounds)
+
+    def along(self, level: int) -> tuple[str, ...]:
+        """The axes that a level has instances along."""
+        if level == len(self.levels):
+            return tuple(axis.name for axis in self.machine.axes)
+        return self.levels[level][0].along
+
+    def ordered(self, named: Sequence[str]) -> tuple[str, ...]:
+        """All loops, outermost first: those that an order names are the innermost."""
+        inner = tuple(loop for loop in named if loop in self.loops)
+        return (*(loop for loop in self.loops if loop not in inner), *inner)

@@ -1,0 +1,32 @@
+"""What has to be said of costs on a machine: what they are, what they leave out."""
+
+from collections.abc import Iterator
+
+from codesign.ir.program import Program
+from codesign.machine.machine import Machine
+from codesign.mapping.group import Group
+from codesign.targets.spatial.kernel import Mapped
+from codesign.targets.spatial.layer import bits
+
+
+def remarks(program: Program, machine: Machine) -> Iterator[str]:
+    """In words: that figures are modelled, which operands count as codes, what the host does."""
+    yield f"cycles, times and energies are those of a model of {machine.name}, not measured"
+    groups = [Group(program.graph, program.nodes_of(a)) for a in program.placement]
+    mapped = {a.nodes for a in program.placement if a.kernel == Mapped.name}
+    layers = [group for group in groups if group.names in mapped]
+    floats = [group for group in layers if _in_float(group)]
+    if floats:
+        path = machine.datapath
+        yield (
+            f"{len(floats)} of {len(layers)} layers are in float and count as codes of "
+            f"{max(path.weight)} x {max(path.input)} bits, the datapath's widest"
+        )
+    others = sorted({group.anchor.kind for group in groups if group.names not in mapped})
+    if others:
+        yield f"left to the host, at no cost that is counted: {', '.join(others)}"
+
+
+def _in_float(group: Group) -> bool:
+    types = group.graph.input_types(group.anchor)[:2]
+    return any(kind is not None and bits(kind) is None for kind in types)

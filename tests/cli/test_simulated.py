@@ -1,0 +1,52 @@
+"""The verbs on artifacts that run on a simulator."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.running import Cli, refused
+from tests.small import small_input
+
+MODEL = "tests.small:small_program"
+
+
+@pytest.fixture
+def artifact(cli: Cli, tmp_path: Path) -> Path:
+    np.savez(tmp_path / "c.npz", x=small_input(4))
+    out = tmp_path / "out"
+    done = cli(
+        "compile", MODEL, "--target", "eyeriss", "--calibration", tmp_path / "c.npz", "-o", out
+    )
+    assert done.code == 0, done.err
+    return out
+
+
+def test_run_and_bench_say_what_is_modelled(cli: Cli, artifact: Path, tmp_path: Path) -> None:
+    done = cli("run", artifact, "--input", tmp_path / "c.npz", "--json")
+    assert done.code == 0, done.err
+    found = done.json["simulated"]
+    assert (found["runs"], found["layers"], found["saturated"]) == (4, 8, 0)
+    assert found["macs"] == 4 * 64 * 9 * 16 * (3 + 16)
+    bench = cli("bench", artifact, "--json")
+    assert bench.code == 0, bench.err
+    report = bench.json
+    assert report["modelled"] is True and report["cycles"] > 0 and report["energy_uj"] > 0
+    assert report["frames_per_second"] == pytest.approx(1e3 / report["latency_ms"])
+    assert found["modelled"]["cycles"] == report["cycles"]
+    assert "modelled, not measured" in cli("bench", artifact, "--layers").out
+    assert "modelled" in cli("run", artifact, "--input", tmp_path / "c.npz").out
+    refused(cli("bench", artifact, "--trace", tmp_path / "t.json"), 2, "simulated", "no runs")
+
+
+def test_explain_draws_the_mapping(cli: Cli, artifact: Path) -> None:
+    done = cli("explain", artifact, "second", "--json")
+    assert done.code == 0, done.err
+    found = done.json["mapping"]
+    assert found["loop_nest"][0].startswith("dram (input, weight, output): the whole layer")
+    assert found["loop_nest"][-1].strip() == "multiply and add"
+    assert found["busy_cycles"]["compute"] > 0
+    assert {one["resource"] for one in found["doubled"]} >= {"elements along rows"}
+    assert all(one["latency"] <= 1 for one in found["doubled"] if "bandwidth" in one["resource"])
+    text = cli("explain", artifact, "%second").out
+    assert "loop nest" in text and "twice the" in text and "bounds them" in text

@@ -1,0 +1,76 @@
+"""Artifacts of machines that are simulated: the interpreter's bits, files of their own."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import codesign as cd
+from codesign.errors import RefusedError, UsageError
+from codesign.interpret.integer import evaluate_integer
+from codesign.ir.const import Const
+from codesign.ir.parse import parse_program
+from codesign.runtime.compiled import Compiled
+from tests.small import small_graph, small_input
+
+MACHINES = Path("targets/spatial/machines")
+TARGETS = ("eyeriss", "bitfusion", "systolic{array=8x8,dataflow=os}", "tpu_v1")
+
+
+def compiled_for(target: str, **options: Any) -> Compiled:
+    return cd.compile(small_graph(), target, calibration={"x": small_input(4)}, **options)
+
+
+def output(compiled: Compiled, x: np.ndarray) -> np.ndarray:
+    """What comes out."""
+    return compiled.run({"x": x})["out"]
+
+
+def meant(compiled: Compiled, x: np.ndarray) -> np.ndarray:
+    """What the interpreter makes of the program that an artifact holds."""
+    constants = {name: Const(array) for name, array in compiled.weights.items()}
+    graph = parse_program(compiled.text, constants).graph
+    return evaluate_integer(graph, {"x": x})["out"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_artifact_computes_what_the_interpreter_means(target: str, tmp_path: Path) -> None:
+    compiled = compiled_for(target)
+    x = small_input(1, seed=3)
+    compiled.save(tmp_path / "out")
+    opened = cd.open(tmp_path / "out")
+    for one in (compiled, opened):
+        assert np.array_equal(output(one, x), meant(compiled, x))
+    assert opened.modelled
+    assert "simulator of" in opened.manifest.linked_with
+
+
+def test_codes_are_close_to_the_network_in_float() -> None:
+    x = small_input(4)[:1]
+    plain = output(cd.compile(small_graph(), "cpu", measure="none", passes="place"), x)
+    for target, bound in (("eyeriss", 1e-3), ("tpu_v1", 2e-2)):
+        assert np.abs(output(compiled_for(target), x) - plain).max() < bound * np.abs(plain).max()
+
+
+def test_the_machine_goes_with_the_artifact(tmp_path: Path) -> None:
+    machine = tmp_path / "mine.toml"
+    shutil.copyfile(MACHINES / "eyeriss.toml", machine)
+    compiled = compiled_for(str(machine))
+    compiled.save(tmp_path / "out")
+    machine.unlink()
+    x = small_input()
+    assert np.array_equal(output(cd.open(tmp_path / "out"), x), output(compiled, x))
+
+
+def test_layers_in_float_are_refused_by_name() -> None:
+    with pytest.raises(RefusedError, match=r"in float: %first, %second.*calibration"):
+        cd.compile(small_graph(), "eyeriss")
+    with pytest.raises(RefusedError, match="in float: %second;"):
+        compiled_for("eyeriss", passes="assign-bits{base=uniform,skip=second}")
+
+
+def test_there_is_no_time_to_take() -> None:
+    with pytest.raises(UsageError, match="runs on the simulator of eyeriss"):
+        compiled_for("eyeriss").time(1)
