@@ -222,6 +222,7 @@ MEMORY: Keys = {
     "loops": _loops,
     "stays": partial(_word, OPERANDS),
     "most": _most,
+    "apart": _flag,
 }
 AXIS: Keys = {
     "name": _text,

@@ -6,14 +6,15 @@ what any mapping with that tile and that way costs; tiles inside are only tried 
 below the best mapping that was found (branch and bound, Land and Doig, Econometrica 1960).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from time import monotonic
 
 import numpy as np
 
+from codesign.cost.candidates import Numbers
 from codesign.cost.evaluate import Costs, evaluate
+from codesign.cost.mixed import distinct
 from codesign.cost.operands import DENSE, Densities, Widths
 from codesign.cost.problem import Problem
 from codesign.cost.schedule import Schedule
@@ -25,7 +26,9 @@ from codesign.mapping.rows import Rows
 from codesign.mapping.space import Space, TooManyError
 
 BATCH = 256
+AT_ONCE = 20_000  # mappings that are priced at once
 TOGETHER = 20_000  # pairs of a tile and an unrolling that are completed at once
+Choices = Sequence[Sequence[Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -111,22 +114,30 @@ class _Search:
         rows = self.space.complete(pairs.kinds, pairs.count)
         if not rows.count:
             return
-        for inner in self._inner_orders():
-            order = (pairs.order, *inner, ())
-            candidates = rows.candidates(order)
-            costs = evaluate(candidates, self.space.widths, self.densities)
-            found = keys(candidates, costs, self.space.widths, self.aims)
-            self.tried += rows.count
-            self._take(rows, order, found, costs)
+        choices = [(pairs.order,), *self._inner_orders(), ((),)]
+        which, picks = distinct(rows.candidates([orders[0] for orders in choices]), choices)
+        for start in range(0, len(which), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            self._price(rows.take(which[some]), choices, [pick[some] for pick in picks])
 
-    def _inner_orders(self) -> Iterator[tuple[tuple[str, ...], ...]]:
-        """Orders of the levels below the outermost, but the last, which has no tiles to keep."""
-        space = self.space
-        levels = range(1, len(space.levels) - 1)
-        return product(*(space.orders(n) for n in levels))
-
-    def _take(self, rows: Rows, order: Sequence[Sequence[str]], found: Keys, costs: Costs) -> None:
+    def _price(self, rows: Rows, choices: Choices, picks: Sequence[Numbers]) -> None:
+        """Price each of `rows` with the orders that are its picks."""
+        candidates = rows.mixed(choices, picks)
+        costs = evaluate(candidates, self.space.widths, self.densities)
+        found = keys(candidates, costs, self.space.widths, self.aims)
+        self.tried += rows.count
         first = int(best_first(found)[0])
+        order = [orders[int(pick[first])] for orders, pick in zip(choices, picks, strict=True)]
+        self._take(rows, order, found, costs, first)
+
+    def _inner_orders(self) -> list[tuple[tuple[str, ...], ...]]:
+        """Orders of the levels below the outermost, but the last, which has no tiles to keep."""
+        return [self.space.orders(n) for n in range(1, len(self.space.levels) - 1)]
+
+    def _take(
+        self, rows: Rows, order: Sequence[Sequence[str]], found: Keys, costs: Costs, first: int
+    ) -> None:
+        """Keep row `first` if it is better than what was found before."""
         mine = tuple(map(float, found[:, first]))
         if self.best is None or mine < self.best[0]:
             schedule = rows.take(np.array([first])).schedule(order)
