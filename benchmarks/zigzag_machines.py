@@ -100,7 +100,9 @@ def _memory(name: str, memory: Mapping[str, Any], axes: Sequence[str], outermost
         f'write = "{float(memory["w_cost"]):g} pJ"',
     ]
     if along:
-        lines += [f"along = {_quoted(along)}", "apart = true"]
+        lines.append(f"along = {_quoted(along)}")
+        if memory["size"] < 2 * min(BITS[operand] for operand in holds):
+            lines.append("apart = true")
     else:
         lines.append(f'flow = "{wide} b/cycle"')
         lines.append(f"ports = {1 if shared else 2}")

@@ -12,7 +12,7 @@ from time import monotonic
 
 import numpy as np
 
-from codesign.cost.candidates import Numbers
+from codesign.cost.candidates import Candidates, Numbers
 from codesign.cost.evaluate import Costs, evaluate
 from codesign.cost.mixed import distinct
 from codesign.cost.operands import DENSE, Densities, Widths
@@ -54,18 +54,21 @@ def search(
 ) -> Found:
     """The best mapping of `problem` onto `machine` by `aims` (those of its policy if None).
 
-    Exact if it ends within `seconds`; where the space is too large for that, over fewer extents a
-    memory. RefusedError if nothing fits.
+    Few extents a memory are tried first, then, from the best of these on, all: exact if that ends
+    within `seconds` and there are not too many. RefusedError if nothing fits.
     """
     chosen = tuple(machine.mapping.order if aims is None else aims)
     if machine.mapping.hidden and aims is None:
         chosen = ("hidden", *chosen)
-    space = Space(problem, machine, widths)
-    for detail in (space, replace(space, thin=True)):
+    space, end = Space(problem, machine, widths), monotonic() + seconds
+    found: Found | None = None
+    for detail in (replace(space, thin=True), space):
         try:
-            return _Search(detail, densities, chosen, monotonic() + seconds).run()
+            found = _Search(detail, densities, chosen, end, found).run()
         except TooManyError:
             continue
+    if found is not None:
+        return found
     raise RefusedError(
         f"machine {machine.name} leaves more ways to map this layer than can be compared; name the "
         "loops that each memory may go over (memory.loops)"
@@ -76,29 +79,47 @@ class _Search:
     """One search: the space, what is wanted, the best so far."""
 
     def __init__(
-        self, space: Space, densities: Densities, aims: tuple[str, ...], end: float
+        self,
+        space: Space,
+        densities: Densities,
+        aims: tuple[str, ...],
+        end: float,
+        found: Found | None,
     ) -> None:
         self.space, self.densities, self.aims, self.end = space, densities, aims, end
         self.best: tuple[Mark, Schedule, Costs] | None = None
         self.tried = 0
+        if found is not None:
+            one = Candidates.of(space.problem, space.machine, found.schedule)
+            mark = keys(one, found.costs, space.widths, aims)[:, 0]
+            self.best = tuple(map(float, mark)), found.schedule, found.costs
+            self.tried = found.tried
 
     def run(self) -> Found:
         """The best mapping; RefusedError if nothing fits."""
-        space, proven = self.space, not self.space.thin
-        bounds = Bounds.of(space, self.densities, self.aims)
-        for number, chunk in enumerate(bounds.chunks(BATCH)):
-            if self.beats(bounds.least(chunk)):
-                break
-            if number and monotonic() > self.end:
-                proven = False
-                break
-            for pairs in bounds.pairs(chunk, self.mark, TOGETHER):
-                self.complete(pairs)
+        proven = not self.late and self.go_through()
         if self.best is None:
             raise RefusedError(
-                f"no way to cut this layer fits the memories of machine {space.machine.name}"
+                f"no way to cut this layer fits the memories of machine {self.space.machine.name}"
             )
-        return Found(self.best[1], self.best[2], proven, self.tried)
+        return Found(self.best[1], self.best[2], proven and not self.space.thin, self.tried)
+
+    def go_through(self) -> bool:
+        """Whether the whole space was looked at before the time was over."""
+        bounds = Bounds.of(self.space, self.densities, self.aims)
+        for chunk in bounds.chunks(BATCH):
+            if self.beats(bounds.least(chunk)):
+                return True
+            for pairs in bounds.pairs(chunk, self.mark, TOGETHER):
+                if self.late:
+                    return False
+                self.complete(pairs)
+        return True
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over and there is something to show."""
+        return self.best is not None and monotonic() > self.end
 
     @property
     def mark(self) -> Mark | None:
