@@ -1,18 +1,21 @@
 """Modelled accelerators beside what was published of them; mappings by our own search.
 
-python -m benchmarks.accelerators [--quick] [--only PATTERN] [--json FILE]
+python -m benchmarks.accelerators [--quick] [--only PATTERN] [--json FILE] [--scalesim-python PATH]
 
 Eyeriss: the chip's AlexNet (cycles, DRAM bytes, power). Bit Fusion: the authors' simulator. The
-systolic array: traces of SCALE-Sim. Eyeriss v2: one element on layers with zeros. TPU v1: cycles a
+systolic array: traces of SCALE-Sim and, where PATH is the Python of an environment that has it, the
+package `scalesim` on ResNet-18. Eyeriss v2: one element on layers with zeros. TPU v1: cycles a
 weight tile, from its counters. No figure here is timed, so rows do not depend on this machine; the
-one that is, the search, says so.
+two that are, pricing and the searches, say so.
 """
 
 import sys
 import time
 from collections.abc import Iterator, Mapping
 
-from benchmarks.common import Options, Row, parse_options, publish, say
+from benchmarks import pricing
+from benchmarks import systolic as arrays
+from benchmarks.common import Options, Row, make_parser, options_from, publish, say
 from benchmarks.published import (
     BIT_FUSION,
     EYERISS,
@@ -119,13 +122,20 @@ def _other_rows() -> Iterator[Row]:
         detail = {"modelled": last, "published": cycles}
         yield _row(f"systolic {dataflow} 256x256x128", off(last, cycles), 0.0, detail)
     for layer in EYERISS_V2:
-        cycles = float(eyeriss_v2(layer).costs.cycles[0])
-        detail = {"modelled": round(cycles), "published": layer.cycles}
-        yield _row(f"eyeriss_v2 {layer.name} cycles", off(cycles, layer.cycles), 0.08, detail)
+        have = float(eyeriss_v2(layer).costs.cycles[0])
+        detail = {"modelled": round(have), "published": layer.cycles}
+        yield _row(f"eyeriss_v2 {layer.name} cycles", off(have, layer.cycles), 0.08, detail)
     for net, (period, batch) in TPU.items():
         value = tile_period(batch)
         detail = {"modelled": round(value, 1), "published": period}
         yield _row(f"tpu_v1 {net} cycles a tile", off(value, period), 0.04, detail)
+
+
+def _pricing_row(quick: bool) -> Row:
+    """Mappings of a layer of ResNet-18 on Eyeriss that are priced in a second of one core."""
+    found, count = pricing.rate(10_000, 3 if quick else 25)
+    detail = {"at_once": count}
+    return Row("mappings priced a second", found, "/s (timed here)", 100_000, ">=", detail)
 
 
 def _row(
@@ -136,7 +146,10 @@ def _row(
 
 def main(argv: list[str] | None = None) -> None:
     """Model the chosen layers and publish the rows."""
-    options: Options = parse_options("accelerators", __doc__ or "", argv)
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--scalesim-python", metavar="PATH", help="a Python that has scalesim")
+    parsed = parser.parse_args(argv)
+    options: Options = options_from("accelerators", parsed)
     start = time.perf_counter()
     families = {"eyeriss": _eyeriss_rows, "bitfusion": _bit_fusion_rows, "others": _other_rows}
     rows = []
@@ -145,6 +158,10 @@ def main(argv: list[str] | None = None) -> None:
         rows += [row for row in family() if options.selects(row.name)]
     seconds = time.perf_counter() - start
     rows.append(Row("all searches", seconds, "s (timed here)"))
+    if options.selects("mappings priced"):
+        rows.append(_pricing_row(options.quick))
+    if parsed.scalesim_python:
+        rows += [row for row in arrays.rows(parsed.scalesim_python) if options.selects(row.name)]
     publish(options, rows, {"clock": "as the machines' own"})
 
 

@@ -22,7 +22,7 @@ def mappings(count: int, seed: int = 0) -> Candidates:
     problem, machine = LAYER.problem().padded(), plugins.make("target", "eyeriss").machine
     space, random = Space(problem, machine, WIDTHS), np.random.default_rng(seed)
     found = Rows(problem, machine, 60 * count, origin=np.zeros(60 * count, np.int64))
-    for loop, cuts in space.cuts.items():
+    for cuts in space.cuts.values():
         found = found.with_cuts(cuts, random.integers(0, len(cuts.factors), found.count))
         found = space.fit(found)
     table = np.stack([found.kind[loop] for loop in space.cuts])

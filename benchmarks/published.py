@@ -136,6 +136,22 @@ BIT_FUSION: dict[str, tuple[tuple[Fused, int], ...]] = {
 # SCALE-Sim: dataflow -> (rows M, columns N, depth K, cycles) of a product on 32 x 32.
 SCALE_SIM = {"ws": 11_199, "is": 14_207, "os": 10_175}
 
+# The different layers of ResNet-18 (He et al., CVPR 2016) for 224 x 224.
+RESNET18 = {
+    "conv1": Shape(1, 3, 64, 224, 7, 2, 3),
+    "layer1": Shape(1, 64, 64, 56, 3, 1, 1),
+    "layer2.0.conv1": Shape(1, 64, 128, 56, 3, 2, 1),
+    "layer2.0.downsample": Shape(1, 64, 128, 56, 1, 2),
+    "layer2": Shape(1, 128, 128, 28, 3, 1, 1),
+    "layer3.0.conv1": Shape(1, 128, 256, 28, 3, 2, 1),
+    "layer3.0.downsample": Shape(1, 128, 256, 28, 1, 2),
+    "layer3": Shape(1, 256, 256, 14, 3, 1, 1),
+    "layer4.0.conv1": Shape(1, 256, 512, 14, 3, 2, 1),
+    "layer4.0.downsample": Shape(1, 256, 512, 14, 1, 2),
+    "layer4": Shape(1, 512, 512, 7, 3, 1, 1),
+    "fc": Shape(1, 512, 1000),
+}
+
 # Jouppi et al., ISCA 2017, table 3: cycles a weight tile takes, from its counters, and the batch.
 TPU = {"MLP0": (1328, 200), "MLP1": (1303, 168), "LSTM0": (1330, 64), "LSTM1": (1343, 96)}
 

@@ -21,12 +21,12 @@ writes the same one as a machine file of codesign. What the two do not mean alik
 * Transfers are hidden behind computing at the rate of the ports to the level below; ZigZag adds
   loading before the first multiplication, what storing the last result takes, and stalls where a
   tile fills more than half of its memory (it cannot be exchanged meanwhile).
-* Memories that lie side by side share a tiling here (`levels_of`), ZigZag cuts each operand's loops
-  at a place of its own. `nested` prices such mappings nevertheless.
+* Memories that lie side by side share a tiling here (`levels_of`), those of a single value apart;
+  ZigZag cuts each operand's loops at a place of its own. `zigzag_mappings` prices such mappings
+  nevertheless.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import ceil
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codesign.cost.problem import Follow, Problem
@@ -160,8 +160,8 @@ def spatial_of(mapping: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...
 def problem_of_layer(layer: Mapping[str, Any]) -> Problem:
     """The loops of a layer that `zigzag_peer` describes.
 
-    `sizes` by ZigZag's names of loops, `strides` and `dilations` [x, y], `offsets` [x, y] (minus the
-    zeros before the first element) and `extents` [x, y] of the input.
+    `sizes` by ZigZag's names of loops, `strides` and `dilations` [x, y], `offsets` [x, y] (minus
+    the zeros before the first element) and `extents` [x, y] of the input.
     """
     sizes = {LOOPS[loop]: size for loop, size in layer["sizes"].items()}
     listed = tuple((loop, sizes[loop]) for loop in ALL if sizes.get(loop, 1) > 1)

@@ -96,7 +96,7 @@ def _slid(
 def _runs(
     axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """[first, one after the last) index of each tile, shape [tiles of each loop]; None if any has gaps.
+    """[first, one after the last) index of each tile, by tiles of each loop; None if any has gaps.
 
     A tile has none if each loop, from the smallest step on, steps no further than those before it
     reach together.

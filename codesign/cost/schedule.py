@@ -1,7 +1,8 @@
 """How a layer is laid over a machine: which loops the array unrolls, what each memory holds when.
 
 Memories that lie side by side (they hold different operands, there is one of each at the same
-places, and none is `apart`) are one level and share a tiling. Level 0 is the outermost and holds the whole layer.
+places, and none is `apart`) are one level and share a tiling. Level 0 is the outermost and holds
+the whole layer.
 """
 
 from dataclasses import dataclass

@@ -28,6 +28,25 @@ class Pairs:
     kinds: Mapping[str, tuple[Numbers, Numbers]]
     count: int
 
+    def pieces(self, most: int) -> Iterator["Pairs"]:
+        """These pairs in parts that have about `most` combinations of cuts at most."""
+        sizes = np.prod([high - low for low, high in self.kinds.values()], axis=0, dtype=float)
+        if self.count < 1 or np.sum(sizes) <= most:
+            yield self
+            return
+        half = self.count // 2
+        parts = [(slice(0, half), {}), (slice(half, None), {})] if half else self._halves()
+        for some, cut in parts:
+            kinds = {x: cut.get(x, (a[some], b[some])) for x, (a, b) in self.kinds.items()}
+            yield from Pairs(self.order, kinds, len(sizes[some])).pieces(most)
+
+    def _halves(self) -> list[tuple[slice, dict[str, tuple[Numbers, Numbers]]]]:
+        """The only pair cut in two at the loop with the most cuts."""
+        loop = max(self.kinds, key=lambda x: int(self.kinds[x][1][0] - self.kinds[x][0][0]))
+        low, high = self.kinds[loop]
+        middle = (low + high) // 2
+        return [(slice(None), {loop: (low, middle)}), (slice(None), {loop: (middle, high)})]
+
 
 @dataclass(frozen=True)
 class Tiles:

@@ -12,7 +12,7 @@ from time import monotonic
 
 import numpy as np
 
-from codesign.cost.candidates import Candidates, Numbers
+from codesign.cost.candidates import Numbers
 from codesign.cost.evaluate import Costs, evaluate
 from codesign.cost.mixed import distinct
 from codesign.cost.operands import DENSE, Densities, Widths
@@ -22,10 +22,12 @@ from codesign.errors import RefusedError
 from codesign.machine.machine import Machine
 from codesign.mapping.aims import Keys, Mark, best_first, keys
 from codesign.mapping.bounds import Bounds, Pairs
+from codesign.mapping.descent import descend
 from codesign.mapping.rows import Rows
 from codesign.mapping.space import Space, TooManyError
 
 BATCH = 256
+ROWS = 5_000  # combinations of cuts that are completed at once
 AT_ONCE = 20_000  # mappings that are priced at once
 TOGETHER = 20_000  # pairs of a tile and an unrolling that are completed at once
 Choices = Sequence[Sequence[Sequence[str]]]
@@ -54,21 +56,18 @@ def search(
 ) -> Found:
     """The best mapping of `problem` onto `machine` by `aims` (those of its policy if None).
 
-    Few extents a memory are tried first, then, from the best of these on, all: exact if that ends
-    within `seconds` and there are not too many. RefusedError if nothing fits.
+    Exact if it ends within `seconds`; where the space is too large for that, over fewer extents a
+    memory. RefusedError if nothing fits.
     """
     chosen = tuple(machine.mapping.order if aims is None else aims)
     if machine.mapping.hidden and aims is None:
         chosen = ("hidden", *chosen)
     space, end = Space(problem, machine, widths), monotonic() + seconds
-    found: Found | None = None
-    for detail in (replace(space, thin=True), space):
+    for detail in (space, replace(space, thin=True)):
         try:
-            found = _Search(detail, densities, chosen, end, found).run()
+            return _Search(detail, densities, chosen, end).run()
         except TooManyError:
             continue
-    if found is not None:
-        return found
     raise RefusedError(
         f"machine {machine.name} leaves more ways to map this layer than can be compared; name the "
         "loops that each memory may go over (memory.loops)"
@@ -79,24 +78,15 @@ class _Search:
     """One search: the space, what is wanted, the best so far."""
 
     def __init__(
-        self,
-        space: Space,
-        densities: Densities,
-        aims: tuple[str, ...],
-        end: float,
-        found: Found | None,
+        self, space: Space, densities: Densities, aims: tuple[str, ...], end: float
     ) -> None:
         self.space, self.densities, self.aims, self.end = space, densities, aims, end
         self.best: tuple[Mark, Schedule, Costs] | None = None
         self.tried = 0
-        if found is not None:
-            one = Candidates.of(space.problem, space.machine, found.schedule)
-            mark = keys(one, found.costs, space.widths, aims)[:, 0]
-            self.best = tuple(map(float, mark)), found.schedule, found.costs
-            self.tried = found.tried
 
     def run(self) -> Found:
         """The best mapping; RefusedError if nothing fits."""
+        self.quickly()
         proven = not self.late and self.go_through()
         if self.best is None:
             raise RefusedError(
@@ -111,9 +101,10 @@ class _Search:
             if self.beats(bounds.least(chunk)):
                 return True
             for pairs in bounds.pairs(chunk, self.mark, TOGETHER):
-                if self.late:
-                    return False
-                self.complete(pairs)
+                for piece in pairs.pieces(ROWS):
+                    if self.late:
+                        return False
+                    self.complete(piece)
         return True
 
     @property
@@ -135,21 +126,33 @@ class _Search:
         rows = self.space.complete(pairs.kinds, pairs.count)
         if not rows.count:
             return
-        choices = [(pairs.order,), *self._inner_orders(), ((),)]
+        self.price(rows, [(pairs.order,), *self._inner_orders(), ((),)])
+
+    def price(self, rows: Rows, choices: Choices) -> int | None:
+        """Price `rows` with all orders that differ; the row that is better than what was best."""
+        better = None
         which, picks = distinct(rows.candidates([orders[0] for orders in choices]), choices)
         for start in range(0, len(which), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            self._price(rows.take(which[some]), choices, [pick[some] for pick in picks])
+            found = self._price(rows.take(which[some]), choices, [pick[some] for pick in picks])
+            better = better if found is None else int(which[start + found])
+        return better
 
-    def _price(self, rows: Rows, choices: Choices, picks: Sequence[Numbers]) -> None:
-        """Price each of `rows` with the orders that are its picks."""
+    def quickly(self) -> None:
+        """A good mapping to begin with."""
+        levels = range(len(self.space.levels) - 1)
+        choices = [*(self.space.orders(n) for n in levels), ((),)]
+        descend(self.space, lambda rows: self.price(rows, choices), lambda: self.late)
+
+    def _price(self, rows: Rows, choices: Choices, picks: Sequence[Numbers]) -> int | None:
+        """Price each of `rows` with the orders that are its picks; which is the best so far."""
         candidates = rows.mixed(choices, picks)
         costs = evaluate(candidates, self.space.widths, self.densities)
         found = keys(candidates, costs, self.space.widths, self.aims)
         self.tried += rows.count
         first = int(best_first(found)[0])
         order = [orders[int(pick[first])] for orders, pick in zip(choices, picks, strict=True)]
-        self._take(rows, order, found, costs, first)
+        return first if self._take(rows, order, found, costs, first) else None
 
     def _inner_orders(self) -> list[tuple[tuple[str, ...], ...]]:
         """Orders of the levels below the outermost, but the last, which has no tiles to keep."""
@@ -157,9 +160,11 @@ class _Search:
 
     def _take(
         self, rows: Rows, order: Sequence[Sequence[str]], found: Keys, costs: Costs, first: int
-    ) -> None:
-        """Keep row `first` if it is better than what was found before."""
+    ) -> bool:
+        """Keep row `first` if it is better than what was found before; whether it is."""
         mine = tuple(map(float, found[:, first]))
-        if self.best is None or mine < self.best[0]:
-            schedule = rows.take(np.array([first])).schedule(order)
-            self.best = mine, schedule, costs.only(first)
+        if self.best is not None and mine >= self.best[0]:
+            return False
+        schedule = rows.take(np.array([first])).schedule(order)
+        self.best = mine, schedule, costs.only(first)
+        return True

@@ -102,7 +102,11 @@ class Space:
         for loop in sorted(kinds, key=lambda x: len(self.cuts[x].factors)):
             start, stop = kinds[loop]
             found = self.fit(matching(found, self.cuts[loop], start, stop))
-        return self._square(self._batched(found))
+        return self.allowed(found)
+
+    def allowed(self, rows: Rows) -> Rows:
+        """The rows that the machine's policy allows."""
+        return self._square(self._batched(rows))
 
     def _batched(self, rows: Rows) -> Rows:
         """The rows in which several images share a tile only where the policy says so."""
@@ -124,10 +128,10 @@ class Space:
 def _parts(cuts: Cuts) -> Parts:
     ways, way = np.unique(cuts.factors, axis=0, return_inverse=True)
     tiles, tile = np.unique(cuts.held[:, 0], return_inverse=True)
-    start = np.zeros((len(ways), len(tiles)), np.int64)
-    stop = np.zeros_like(start)
     numbers = np.arange(len(cuts.factors))
-    way, tile = way.reshape(-1), tile.reshape(-1)
-    start[way[::-1], tile[::-1]] = numbers[::-1]
-    stop[way, tile] = numbers + 1
+    start = np.full((len(ways), len(tiles)), len(numbers))
+    stop = np.zeros_like(start)
+    at = way.reshape(-1), tile.reshape(-1)
+    np.minimum.at(start, at, numbers)
+    np.maximum.at(stop, at, numbers + 1)
     return Parts(ways, tiles, start, stop)
