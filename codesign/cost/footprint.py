@@ -57,6 +57,9 @@ def _sums(axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]) -> tu
     if runs is not None:
         sizes = np.maximum(runs[1] - runs[0], 0)
         return int(sizes.sum()), int(sizes.max())
+    alone = _alone(axis, bounds, extents)
+    if alone is not None:
+        return int(alone.sum()), int(alone.max())
     found = [
         _distinct(
             axis, starts, [min(s + e, b) for s, e, b in zip(starts, extents, bounds, strict=True)]
@@ -78,6 +81,9 @@ def _slid(
         before = np.where(anew[1:].reshape(-1, *[1] * (high.ndim - 1)), low[1:], high[:-1])
         fresh = np.maximum(high[1:] - np.maximum(low[1:], before), 0)
         return int(np.maximum(high[0] - low[0], 0).sum() + fresh.sum())
+    alone = _alone(axis, bounds, extents)
+    if alone is not None and axis.terms[number][1] > axis.terms[1 - number][1]:
+        return int(alone.sum())
     total = 0
     others = [range(0, b, e) for b, e in zip(bounds, extents, strict=True)]
     others[number] = range(1)
@@ -113,6 +119,26 @@ def _runs(
     for (_, step), start, count in zip(axis.terms, starts, counts, strict=True):
         low, last = np.add.outer(low, step * start), np.add.outer(last, step * (start + count - 1))
     return np.clip(low, 0, axis.extent), np.clip(last + 1, 0, axis.extent)
+
+
+def _alone(
+    axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]
+) -> NDArray[np.int64] | None:
+    """Elements by tiles of two loops of which one steps over all that the other reaches in a tile.
+
+    None for other axes.
+    """
+    if len(axis.terms) != 2:
+        return None
+    (_, one), (_, other) = axis.terms
+    small = 0 if one < other else 1
+    if min(one, other) != 1 or extents[small] > max(one, other):
+        return None
+    met = axis.offset + np.add.outer(one * np.arange(bounds[0]), other * np.arange(bounds[1]))
+    found = ((met >= 0) & (met < axis.extent)).astype(np.int64)
+    for number in range(2):
+        found = np.add.reduceat(found, np.arange(0, bounds[number], extents[number]), axis=number)
+    return found
 
 
 def _inside(axis: Follow, bounds: tuple[int, ...]) -> bool:
