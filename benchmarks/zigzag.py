@@ -1,11 +1,11 @@
 """Our mapper beside ZigZag's, on ZigZag's own accelerators and networks.
 
-python -m benchmarks.zigzag --zigzag-python PATH [--keep FOLDER] [--quick] [--only PATTERN]
+python -m benchmarks.zigzag --zigzag-python PATH [--keep FOLDER [--kept]] [--quick]
 
 PATH is the Python of an environment of its own that has `zigzag-dse` 3.9.1 (Mei et al., IEEE TC
 2021) with what it imports: numpy, networkx, sympy, matplotlib, seaborn, onnx<1.20, tqdm, pyyaml,
 cerberus, typeguard, six and multiprocessing_on_dill. Its search takes minutes a network; with
---keep results of finished ones are written to FOLDER and taken from there.
+--keep results of finished ones are written to FOLDER and taken from there, with --kept no others.
 
 Both search for the least product of energy and delay of each layer, ZigZag with the mapping file
 and the settings that it ships, and both results are priced by the same cost model, that of
@@ -38,7 +38,7 @@ from codesign.mapping.mapper import Found, search
 
 MACHINES = {"tpu_like": "tpu_like", "eyeriss_like": "default"}  # and their mapping files
 NETWORKS = ("resnet18", "alexnet", "mobilenetv2")
-SECONDS = {"tpu_like": 0.15, "eyeriss_like": 1.0}  # for a layer
+SECONDS = {"tpu_like": 0.15, "eyeriss_like": 0.5}  # for a layer
 WIDTHS = Widths(8, 8, 16, 8)
 PEER = Path(__file__).with_name("zigzag_peer.py")
 WHERE = "import pathlib, zigzag; print(pathlib.Path(zigzag.__file__).parent / 'inputs')"
@@ -136,13 +136,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = make_parser(__doc__ or "")
     parser.add_argument("--zigzag-python", metavar="PATH", default=sys.executable)
     parser.add_argument("--keep", metavar="FOLDER", type=Path)
+    parser.add_argument("--kept", action="store_true", help="only what --keep has already")
     parsed = parser.parse_args(argv)
     options: Options = options_from("zigzag", parsed)
     inputs, rows = inputs_of(parsed.zigzag_python), list[Row]()
     with tempfile.TemporaryDirectory() as folder:
         for name in MACHINES:
             for network in NETWORKS[: 1 if options.quick else None]:
-                if not options.selects(f"{name} {network}"):
+                kept = parsed.keep and (parsed.keep / f"{name}-{network}.json").exists()
+                if not options.selects(f"{name} {network}") or (parsed.kept and not kept):
                     continue
                 say(f"{name} {network}")
                 theirs = peer(parsed.zigzag_python, name, network, parsed.keep or Path(folder))
