@@ -1,6 +1,6 @@
 """What an array of elements runs, and what is left to the host."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -80,11 +80,11 @@ class Mapped(Kernel):
     name: ClassVar[str] = "mapped"
     anchors: ClassVar[frozenset[str]] = MULTIPLY
 
-    def __init__(self, given: Given) -> None:
-        self.given = given
+    def __init__(self, given: Given, densities: Mapping[str, float]) -> None:
+        self.given, self.densities = given, densities
 
     def refuse(self, group: Group) -> Refusal | None:
-        found = layer_of(group, self.given.machine)
+        found = layer_of(group, self.given.machine, self.densities)
         if isinstance(found, Refusal):
             return found
         best = mapped(found, self.given)
@@ -135,7 +135,7 @@ class Mapped(Kernel):
         return explained(layer, given.machine, schedule, given.aims, given.seconds)
 
     def _layer(self, group: Group) -> Layer:
-        found = layer_of(group, self.given.machine)
+        found = layer_of(group, self.given.machine, self.densities)
         if isinstance(found, Refusal):
             raise RefusedError(f"%{group.name}: {found}")
         return found
