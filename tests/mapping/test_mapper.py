@@ -1,5 +1,6 @@
 """The mapper against trying everything, and against what a chip's own mapper chose."""
 
+from dataclasses import replace
 from itertools import permutations, product
 from math import inf, prod
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from codesign.cost.candidates import Candidates
 from codesign.cost.evaluate import evaluate
-from codesign.cost.operands import Widths
+from codesign.cost.operands import DENSE, Densities, Widths
 from codesign.cost.problem import Problem
 from codesign.machine.machine import Axis, Datapath, Machine, Memory, Operand
 from codesign.mapping.aims import best_first, keys
@@ -36,6 +37,13 @@ def machine(buffer: float, own: float, bus: float) -> Machine:
     return Machine("small", 1e9, memories, axes, Datapath(mac=0.5), idle=2.0)
 
 
+def sparse(device: Machine) -> tuple[Machine, Densities]:
+    """`device` with a buffer that is read for each element and elements that skip zeros."""
+    memories = [replace(m, multicast=m.name != "buffer") for m in device.memories]
+    path = replace(device.datapath, gate=("input",), skip=("weight",))
+    return replace(device, memories=tuple(memories), datapath=path), Densities(0.6, 0.3, 1.0)
+
+
 def spreads(problem: Problem, axis: Axis) -> list[dict[str, int]]:
     """All ways to unroll loops over an axis."""
     loops = [loop for loop, _ in problem.bounds if loop[0] in axis.unroll]
@@ -44,7 +52,7 @@ def spreads(problem: Problem, axis: Axis) -> list[dict[str, int]]:
     return [one for one in found if prod(one.values()) <= axis.size]
 
 
-def everything(problem: Problem, device: Machine, aims: tuple[str, ...]) -> Any:
+def everything(problem: Problem, device: Machine, aims: tuple[str, ...], zeros: Densities) -> Any:
     """The least keys of all schedules in which tiles divide those around them or cover loops."""
     loops, best = [loop for loop, _ in problem.bounds], None
     for rows, columns in product(*(spreads(problem, axis) for axis in device.axes)):
@@ -69,7 +77,7 @@ def everything(problem: Problem, device: Machine, aims: tuple[str, ...]) -> Any:
             fits = some.fits(BITS)
             if not fits.any():
                 break
-            found = keys(some, evaluate(some, WIDTHS), WIDTHS, aims)[:, fits]
+            found = keys(some, evaluate(some, WIDTHS, zeros), WIDTHS, aims)[:, fits]
             mine = tuple(found[:, best_first(found)[0]])
             best = mine if best is None else min(best, mine)
     return best
@@ -91,19 +99,20 @@ def test_nothing_is_better(
 ) -> None:
     aims = data.draw(st.sampled_from(AIMS))
     device = machine(buffer, own, data.draw(st.sampled_from([4, 64])))
-    want = everything(problem, device, aims)
+    device, zeros = data.draw(st.sampled_from([(device, DENSE), sparse(device)]))
+    want = everything(problem, device, aims, zeros)
     if want is None:
         with pytest.raises(NoMappingError) as caught:
-            search(problem, device, WIDTHS, aims=aims)
+            search(problem, device, WIDTHS, zeros, aims)
         assert "of small has" in str(caught.value) or "of machine small" in str(caught.value)
         return
-    found = search(problem, device, WIDTHS, aims=aims)
+    found = search(problem, device, WIDTHS, zeros, aims)
     one = Candidates.of(problem, device, found.schedule)
-    have = tuple(keys(one, evaluate(one, WIDTHS), WIDTHS, aims)[:, 0])
+    have = tuple(keys(one, evaluate(one, WIDTHS, zeros), WIDTHS, aims)[:, 0])
     assert found.proven
     assert one.fits(BITS)[0]
     assert have == pytest.approx(want)
-    assert found.costs.latency[0] == evaluate(one, WIDTHS).latency[0]
+    assert found.costs.latency[0] == evaluate(one, WIDTHS, zeros).latency[0]
 
 
 @given(st.integers(1, 3000))
