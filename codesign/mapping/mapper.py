@@ -23,6 +23,7 @@ from codesign.machine.machine import Machine
 from codesign.mapping.aims import Keys, Mark, best_first, keys
 from codesign.mapping.bounds import Bounds, Pairs
 from codesign.mapping.descent import descend
+from codesign.mapping.gap import no_mapping
 from codesign.mapping.rows import Rows
 from codesign.mapping.space import Space, TooManyError
 
@@ -57,7 +58,7 @@ def search(
     """The best mapping of `problem` onto `machine` by `aims` (those of its policy if None).
 
     Exact if it ends within `seconds`; where the space is too large for that, over fewer extents a
-    memory. RefusedError if nothing fits.
+    memory. NoMappingError, which says why, if nothing fits.
     """
     chosen = tuple(machine.mapping.order if aims is None else aims)
     if machine.mapping.hidden and aims is None:
@@ -85,13 +86,11 @@ class _Search:
         self.tried = 0
 
     def run(self) -> Found:
-        """The best mapping; RefusedError if nothing fits."""
+        """The best mapping; NoMappingError if nothing fits."""
         self.quickly()
         proven = not self.late and self.go_through()
         if self.best is None:
-            raise RefusedError(
-                f"no way to cut this layer fits the memories of machine {self.space.machine.name}"
-            )
+            raise no_mapping(self.space)
         return Found(self.best[1], self.best[2], proven and not self.space.thin, self.tried)
 
     def go_through(self) -> bool:
