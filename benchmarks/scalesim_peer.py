@@ -3,8 +3,8 @@
 python scalesim_peer.py ROWS COLUMNS < LAYERS > CYCLES
 
 LAYERS is a list of products of matrices [m, k, n]; CYCLES has a list for each dataflow with the
-number of cycles in which the array is asked for or gives operands (the rows of the package's
-demand matrices, in which nothing waits for memories).
+number of cycles until the array has given its last output (the rows of the package's demand matrix
+of outputs, in which nothing waits for memories).
 """
 
 import importlib
@@ -32,7 +32,7 @@ def cycles(flow: str, array: tuple[int, int], product: tuple[int, int, int]) -> 
         filter_op_mat=np.zeros((k, n)),
         ofmap_op_mat=np.zeros((m, n)),
     )
-    array_.create_demand_matrices()
+    array_.create_ofmap_demand_mat()
     return len(array_.ofmap_demand_matrix)
 
 

@@ -24,6 +24,8 @@ def descend(space: Space, price: Price, late: Callable[[], bool]) -> None:
     `price` says which of the rows is better than all before, if one is.
     """
     random = np.random.default_rng(0)
+    if not all(_ways(space, loop) for loop in space.cuts):
+        return
     rows = _sampled(space, random)
     number = price(rows) if rows.count else None
     if number is None:
