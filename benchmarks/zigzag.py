@@ -38,7 +38,7 @@ from codesign.mapping.mapper import Found, search
 
 MACHINES = {"tpu_like": "tpu_like", "eyeriss_like": "default"}  # and their mapping files
 NETWORKS = ("resnet18", "alexnet", "mobilenetv2")
-SECONDS = {"tpu_like": 0.15, "eyeriss_like": 0.5}  # for a layer
+SECONDS = {"tpu_like": 0.15, "eyeriss_like": 0.65}  # for a layer
 WIDTHS = Widths(8, 8, 16, 8)
 PEER = Path(__file__).with_name("zigzag_peer.py")
 WHERE = "import pathlib, zigzag; print(pathlib.Path(zigzag.__file__).parent / 'inputs')"
