@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from codesign.cost.candidates import NOWHERE, Candidates, Numbers
+from codesign.cost.candidates import NOWHERE, Candidates, Numbers, tiles
 from codesign.machine.machine import OPERANDS, Operand
 
 
@@ -91,15 +91,18 @@ def fetched(
     problem = candidates.problem
     shared = tuple(axis for axis in candidates.along(level) if axis not in along)
     extents = {
-        loop: np.minimum(candidates.own[level][loop] * candidates.factor(loop, shared), bound)
+        loop: candidates.times(candidates.own[level][loop], loop, shared, bound)
         for loop, bound in problem.bounds
     }
     slides = candidates.slides(operand, level)
     spans = candidates.swept(operand, level) if slides else NOWHERE
     total = candidates.volume(operand, extents, spans)
     for loop, span in candidates.spans(operand, level).items():
-        factor = candidates.factor(loop, along)
-        total = total * _places(problem.bound(loop), span, extents[loop], factor)
+        factor, bound = candidates.factor(loop, along), problem.bound(loop)
+        alone = factor is candidates.ones
+        total = total * (
+            tiles(bound, span) if alone else _places(bound, span, extents[loop], factor)
+        )
     return total
 
 
