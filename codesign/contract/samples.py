@@ -122,8 +122,17 @@ def _concat(s: Sketch) -> str:
     return s.conv(both, 7 * s.times, (1, 1))
 
 
+def _inverted(s: Sketch) -> str:
+    """An inverted bottleneck, all of it small (Sandler et al., MobileNetV2, 2018)."""
+    wide = 32
+    x = s.op(Relu(), s.conv(s.input(8, 8, 8), wide, (1, 1)))
+    x = s.op(Relu(), s.conv(x, wide, (3, 3), pads=ONE, groups=wide))
+    return s.conv(x, 8 * s.times, (1, 1))
+
+
 def _classifier(s: Sketch) -> str:
-    x = s.op(Relu(), s.conv(s.input(3, 7, 7), 16, (3, 3), strides=(2, 2), pads=ONE))
+    x = s.op(Relu(), s.conv(s.input(3, 9, 9), 16, (3, 3), strides=(2, 2), pads=ONE))
+    x = s.op(MaxPool((2, 2), (2, 2)), x)
     flat = s.op(Flatten(1), s.op(ReduceMean((2, 3), True), x))
     out = 10 * s.times
     return s.op(Linear(), flat, s.constant(out, 16), s.constant(out))
@@ -153,5 +162,6 @@ SAMPLES = (
     Sample("softmax", _softmax),
     Sample("residual", _residual),
     Sample("concat", _concat),
+    Sample("inverted bottleneck", _inverted),
     Sample("classifier", _classifier),
 )
