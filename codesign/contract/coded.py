@@ -83,10 +83,10 @@ class _Coder:
     def _weights(self, shape: tuple[int, ...], count: int) -> np.ndarray:
         """Codes [shape[0], count] whose sums of products fit, one of each row the largest."""
         high = max(1, (1 << (self.width - 1)) - 1)
-        budget = MOST_SUM // 2 // (1 << (self.form.width - 1))
-        most = max(1, min(high, (budget - high) // count))
+        budget = (MOST_SUM - MOST_BIAS) // (1 << (self.form.width - 1))
+        most = max(1, min(high, (budget - high) // max(1, count - 1)))
         array = self.random.integers(-most, most + 1, (shape[0], count))
-        array[:, 0] = high if budget > high + most * count else most
+        array[:, 0] = high
         return array
 
     def _constant(self, name: str, codes: np.ndarray, form: Int) -> str:
