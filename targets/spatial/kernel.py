@@ -1,6 +1,6 @@
 """What an array of elements runs, and what is left to the host."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from codesign.ir.ops import OPS
 from codesign.ir.program import Point
 from codesign.machine.load import parse_machine
 from codesign.machine.machine import Machine
+from codesign.mapping.gap import NoMappingError
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel, Layouts
 from codesign.mapping.mapper import Found, search
@@ -53,15 +54,17 @@ def _machine(text: str) -> Machine:
 
 
 @lru_cache(maxsize=4096)
-def mapped(layer: Layer, given: Given) -> Found | str:
+def mapped(layer: Layer, given: Given) -> Found | Refusal:
     """The best mapping of a layer, or why there is none; equal layers are searched for once."""
     machine = given.machine
     try:
         return search(
             layer.problem, machine, layer.widths, layer.densities, given.aims, given.seconds
         )
+    except NoMappingError as error:
+        return error.refusal
     except RefusedError as error:
-        return str(error)
+        return Refusal(f"the loops are {_loops(layer)}", str(error))
 
 
 @lru_cache(maxsize=4096)
@@ -77,25 +80,23 @@ class Mapped(Kernel):
     name: ClassVar[str] = "mapped"
     anchors: ClassVar[frozenset[str]] = MULTIPLY
 
-    def __init__(self, given: Given) -> None:
-        self.given = given
+    def __init__(self, given: Given, densities: Mapping[str, float]) -> None:
+        self.given, self.densities = given, densities
 
     def refuse(self, group: Group) -> Refusal | None:
-        found = layer_of(group, self.given.machine)
+        found = layer_of(group, self.given.machine, self.densities)
         if isinstance(found, Refusal):
             return found
         best = mapped(found, self.given)
-        if isinstance(best, str):
-            return Refusal(f"the loops are {_loops(found)}", best)
-        return None
+        return best if isinstance(best, Refusal) else None
 
     def layouts(self, group: Group) -> Layouts:
         return dict.fromkeys((*group.variables, *group.outputs))
 
     def default(self, group: Group) -> Point:
         best = mapped(self._layer(group), self.given)
-        if isinstance(best, str):
-            raise RefusedError(best)
+        if isinstance(best, Refusal):
+            raise RefusedError(str(best))
         return to_point(best.schedule)
 
     def cost(self, group: Group, point: Point) -> LayerCost:
@@ -134,7 +135,7 @@ class Mapped(Kernel):
         return explained(layer, given.machine, schedule, given.aims, given.seconds)
 
     def _layer(self, group: Group) -> Layer:
-        found = layer_of(group, self.given.machine)
+        found = layer_of(group, self.given.machine, self.densities)
         if isinstance(found, Refusal):
             raise RefusedError(f"%{group.name}: {found}")
         return found

@@ -1,5 +1,6 @@
 """A group of ops as a machine sees it: its loops, the widths of its operands, how many are zero."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +25,11 @@ class Layer:
     densities: Densities
 
 
-def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
+def layer_of(group: Group, machine: Machine, seen: Mapping[str, float]) -> Layer | Refusal:
     """The layer that `group` is on `machine`, or what of it the machine does not take.
 
-    Operands that are no codes count as the widest that the datapath takes.
+    Operands that are no codes count as the widest that the datapath takes; feature maps of which
+    the share that is not zero was not `seen`, as without zeros.
     """
     types, nest = group.graph.input_types(group.anchor), _nest(group)
     if nest is None:
@@ -55,7 +57,9 @@ def layer_of(group: Group, machine: Machine) -> Layer | Refusal:
     widths = Widths(found[0], found[1], sums, sums if result is None else min(result, sums))
     problem = problem.unfolded() if unfold else problem
     problem = problem.padded() if machine.padding else problem
-    return Layer(problem, widths, Densities(weight=_density(group, nest.accesses[1].operand)))
+    left_in, right_in = (a.operand for a in nest.accesses[:2])
+    given = _density(group, left_in, seen), _density(group, right_in, seen)
+    return Layer(problem, widths, Densities(*given, seen.get(group.outputs[0], 1.0)))
 
 
 def stated_of(group: Group, machine: Machine) -> tuple[Problem, bool]:
@@ -100,9 +104,11 @@ def _width(kind: TensorType, offered: tuple[int, ...], narrow: bool) -> int | No
     return min((width for width in offered if width >= need), default=None)
 
 
-def _density(group: Group, role: int) -> float:
-    """Share of a constant operand that is not zero, at least one element's."""
+def _density(group: Group, role: int, seen: Mapping[str, float]) -> float:
+    """Share of an operand that is not zero, at least one element's."""
     const = group.constant(role)
-    if const is None or const.array.size == 0:
+    if const is None:
+        return seen.get(group.input(role) or "", 1.0)
+    if const.array.size == 0:
         return 1.0
     return max(1, int(np.count_nonzero(const.array))) / const.array.size

@@ -105,7 +105,7 @@ class EmptyRefusal(Plain):
 
     @cached_property
     def kernels(self) -> Sequence[Kernel]:
-        return [Mapped(self.given), Silent()]
+        return [Mapped(self.given, {}), Silent()]
 
 
 class Endless(Mapped):
@@ -147,7 +147,7 @@ class Other(Plain):
 
     @cached_property
     def kernels(self) -> Sequence[Kernel]:
-        return [self.kernel(self.given), Host()]
+        return [self.kernel(self.given, {}), Host()]
 
 
 @dataclass(frozen=True)
