@@ -1,11 +1,11 @@
 """The checks that every target has to pass, over every sample and width that it offers.
 
-spec: the text of a target rebuilds it. refuse: a refusal says demand and bound. place: samples get
-kernels, or an answer why not. widths: what is offered is taken somewhere. text: a placed program
-reads back from its text. verify: the target takes what it placed. cost: figures are finite and not
-negative. grows: more samples, channels or bits cost no less. run: every kernel that takes a part of
-a sample, and the sample as it is placed, compute what the interpreter does: floats to `TOLERANCE`
-of the largest magnitude, codes bit for bit.
+spec: the text of a target rebuilds it. kernels: they start from ops that there are. refuse: a
+refusal says demand and bound. place: samples get kernels, or an answer why not. widths: what is
+offered is taken somewhere. text: a placed program reads back from its text. verify: the target
+takes what it placed. cost: figures are finite and not negative. grows: more samples, channels or
+bits cost no less. run: every kernel that takes a part of a sample, and the sample as it is placed,
+compute what the interpreter does: floats to `TOLERANCE` of the largest magnitude, codes bit for bit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,7 @@ from codesign.contract.samples import SAMPLES, Sample
 from codesign.contract.work import Work, refusals, works
 from codesign.errors import UnknownNameError, UnsupportedModelError
 from codesign.ir.graph import Graph
+from codesign.ir.ops import OPS
 from codesign.ir.parse import parse_program
 from codesign.ir.program import Program
 from codesign.ir.text import named_constants, print_program
@@ -80,6 +81,7 @@ class _Suite:
 
     def rows(self, samples: Sequence[Sample]) -> Iterator[Row]:
         yield tried("spec", "", "", self.rebuilt)
+        yield tried("kernels", "", "", self.known)
         for i, sample in enumerate(samples):
             every: list[Case] = []
             row = tried("widths", sample.name, "", partial(self.listed, sample, every))
@@ -133,6 +135,16 @@ class _Suite:
         twin: Target = plugins.make("target", self.target.spec)
         if twin.spec != self.target.spec or twin != self.target:
             raise BrokenError(f"{self.target.spec!r} makes another target: {twin.spec}")
+        return ""
+
+    def known(self) -> str:
+        """Kernels have names of their own and anchors that are kinds of ops."""
+        names = [kernel.name for kernel in self.target.kernels]
+        for kernel in self.target.kernels:
+            if names.count(kernel.name) > 1:
+                raise BrokenError(f"{names.count(kernel.name)} kernels are called {kernel.name}")
+            if strange := sorted(kernel.anchors - OPS.keys()):
+                raise BrokenError(f"{kernel.name} starts from {', '.join(strange)}: no kind of op")
         return ""
 
     def listed(self, sample: Sample, every: list[Case]) -> str:

@@ -182,6 +182,20 @@ class RaisingCost(Other):
     kernel: ClassVar[type[Mapped]] = Raising
 
 
+class Misspelt(Mapped):
+    """Starts from an op that there is not."""
+
+    anchors: ClassVar[frozenset[str]] = Mapped.anchors | {"conv-transpose"}
+
+
+@dataclass(frozen=True)
+class MisspeltAnchor(Other):
+    """Has a kernel for nothing."""
+
+    name: ClassVar[str] = "misspelt-anchor"
+    kernel: ClassVar[type[Mapped]] = Misspelt
+
+
 @dataclass(frozen=True)
 class ForgetfulSpec(Plain):
     """Leaves its options out of its text."""
@@ -228,6 +242,6 @@ class Narrow(Plain):
 
 TARGETS = (
     Plain, WrongNumbers, EmptyRefusal, EndlessCost, FallingCost, UnreadableText, RaisingCost,
-    ForgetfulSpec, EmptyOffer, Fickle, Narrow,
+    MisspeltAnchor, ForgetfulSpec, EmptyOffer, Fickle, Narrow,
 )  # fmt: skip
 TABLE = {cls.name: f"{cls.__module__}:{cls.__name__}" for cls in TARGETS}

@@ -31,7 +31,18 @@ def test_a_target_that_keeps_the_contract_passes() -> None:
     report = check_target(Plain(), "[lms]*")  # linear, matmul, softmax
     assert report.ok
     found = {(row.check, row.outcome) for row in report.rows}
-    checks = ("spec", "refuse", "place", "text", "verify", "cost", "grows", "run", "widths")
+    checks = (
+        "spec",
+        "kernels",
+        "refuse",
+        "place",
+        "text",
+        "verify",
+        "cost",
+        "grows",
+        "run",
+        "widths",
+    )
     assert found >= {(check, "ok") for check in checks}
     (alone,) = {r.why for r in report.rows if r.outcome == "not run"}
     assert "layers are in float: %matmul" in alone
@@ -44,6 +55,7 @@ BROKEN = {
     broken.FallingCost: ({"grows"}, "twice the output channels takes"),
     broken.UnreadableText: ({"text"}, "reads back as another program"),
     broken.RaisingCost: ({"place", "cost", "widths"}, "it raised ZeroDivisionError: no lanes"),
+    broken.MisspeltAnchor: ({"kernels"}, "mapped starts from conv-transpose: no kind of op"),
     broken.ForgetfulSpec: ({"spec"}, "'forgetful-spec' makes another target"),
     broken.EmptyOffer: ({"widths"}, "offered, but no sample is taken in them"),
     broken.Fickle: ({"verify", "run"}, "not any more"),
@@ -74,6 +86,16 @@ def test_the_targets_of_this_project_keep_it(name: str) -> None:
     assert report.ok, [str(row) for row in report.rows if row.outcome == "failed"]
     ran = [row for row in report.rows if row.check == "run"]
     assert ran and all(row.outcome == "ok" for row in ran)
+
+
+def test_what_a_machine_follows_other_rules_for_may_fall() -> None:
+    def minimized(target: str) -> set[str]:
+        made: Plain = plugins.make("target", target)
+        return set(made.minimizes)
+
+    assert minimized("cpu") == minimized("tpu_v1") == {"latency", "energy"}
+    assert minimized("bitfusion") == {"latency"}  # then what DRAM moves
+    assert minimized("eyeriss") == set() and len(minimized("eyeriss{objective=edp}")) == 2
 
 
 def test_a_pattern_that_matches_nothing_is_told() -> None:
