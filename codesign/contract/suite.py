@@ -5,7 +5,7 @@ refusal says demand and bound. place: samples get kernels, or an answer why not.
 offered is taken somewhere. text: a placed program reads back from its text. verify: the target
 takes what it placed. cost: figures are finite and not negative. grows: more samples, channels or
 bits cost no less. run: every kernel that takes a part of a sample, and the sample as it is placed,
-compute what the interpreter does: floats to `TOLERANCE` of the largest magnitude, codes in every bit.
+compute what the interpreter does: floats to `TOLERANCE` of the largest, codes in every bit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
