@@ -153,7 +153,8 @@ class Host(Kernel):
 
     def refuse(self, group: Group) -> Refusal | None:
         if group.anchor.kind in MULTIPLY or group.macs:
-            return Refusal(f"{group.anchor.kind} multiplies", "that is what the array is for")
+            kind, taken = group.anchor.kind, ", ".join(sorted(MULTIPLY))
+            return Refusal(f"{kind} multiplies", f"the host does not; the array does, in {taken}")
         return None
 
     def layouts(self, group: Group) -> Layouts:
