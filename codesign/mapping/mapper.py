@@ -32,13 +32,15 @@ TOGETHER = 20_000  # pairs of a tile and an unrolling that are completed at once
 class Found:
     """A mapping: its schedule and costs (of one candidate), and how sure it is.
 
-    `proven` if no mapping in the space is better; `tried` schedules were priced.
+    `proven` if no mapping in the space is better; `tried` schedules were priced. `mark` is how good
+    it is by the aims of the search, the first first.
     """
 
     schedule: Schedule
     costs: Costs
     proven: bool
     tried: int
+    mark: Mark = ()
 
 
 def search(
@@ -95,7 +97,7 @@ class _Search:
             raise RefusedError(
                 f"no way to cut this layer fits the memories of machine {space.machine.name}"
             )
-        return Found(self.best[1], self.best[2], proven, self.tried)
+        return Found(self.best[1], self.best[2], proven, self.tried, self.best[0])
 
     @property
     def mark(self) -> Mark | None:
