@@ -7,6 +7,7 @@ again; the first time they start from zero.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -36,6 +37,7 @@ class Moves:
     last: Numbers
 
 
+@lru_cache(maxsize=1)  # costs and aims of the same candidates ask one after the other
 def moves(candidates: Candidates) -> tuple[Moves, ...]:
     """All that moves, by operand and from the outermost memory on."""
     found = []
