@@ -65,5 +65,5 @@ def _sizes(move: Moves, widths: Widths) -> tuple[Amounts, Amounts, Amounts, Amou
     width = float(widths.of(move.operand))
     if move.operand != "output":
         return move.down * width, move.filled * width, move.up * width, move.drained * width
-    up = move.down * width + (move.up - move.down) * float(widths.result)
+    up = (move.up - move.last) * width + move.last * float(widths.result)
     return move.down * width, move.filled * width, up, move.drained * width

@@ -7,11 +7,12 @@ again; the first time they start from zero.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
-from codesign.cost.candidates import NOWHERE, Candidates, Numbers, tiles
+from codesign.cost.candidates import NOWHERE, Candidates, Extents, Numbers, tiles
 from codesign.machine.machine import OPERANDS, Operand
 
 
@@ -21,8 +22,9 @@ class Moves:
 
     `down` are read from `outer`, `filled` written into the instances of `inner` (more where one
     read serves several), `up` go from them to `outer` (after adding along axes that can), and
-    `drained` are read out of the instances for it. Of several sums that arrive for one output, the
-    first continues what came down before; the others are added where they arrive.
+    `drained` are read out of the instances for it; `last` of those that go up are the last of their
+    output. Of several sums that arrive for one output, the first continues what came down before;
+    the others are added where they arrive.
     """
 
     operand: Operand
@@ -32,8 +34,10 @@ class Moves:
     filled: Numbers
     up: Numbers
     drained: Numbers
+    last: Numbers
 
 
+@lru_cache(maxsize=1)  # costs and aims of the same candidates ask one after the other
 def moves(candidates: Candidates) -> tuple[Moves, ...]:
     """All that moves, by operand and from the outermost memory on."""
     found = []
@@ -59,20 +63,27 @@ def _moves(
     total = fetched(candidates, operand, level, over)
     each = fetched(candidates, operand, level, along)
     if operand != "output":
-        return Moves(operand, source, sink, total, each, none, none)
+        return Moves(operand, source, sink, total, each, none, none, none)
     alone = [a.name for a in candidates.machine.axes if not a.sums and a.name in along]
     sent = fetched(candidates, operand, level, tuple(dict.fromkeys((*over, *alone))))
-    first = none if _begins(candidates, source) else _begun(candidates, above)
-    return Moves(operand, source, sink, sent - first, total - first, sent, each)
+    begins = _begins(candidates, source)
+    once = candidates.volume("output", _side_by_side(candidates, level, over)) if begins else None
+    last = _begun(candidates, above, once)
+    first = none if begins else last
+    return Moves(operand, source, sink, sent - first, total - first, sent, each, last)
 
 
 def _begins(candidates: Candidates, memory: str) -> bool:
     return any(m.begins for m in candidates.machine.memories if m.name == memory)
 
 
-def _begun(candidates: Candidates, level: int) -> Numbers:
-    """Sums that begin at zero in the instances of a level: one an output and place that adds."""
-    total = candidates.ones * candidates.problem.elements("output")
+def _begun(candidates: Candidates, level: int, outputs: Numbers | None) -> Numbers:
+    """Sums that begin in the instances of a level: one an output and place that adds.
+
+    `outputs` is their number where it is not just as many as the layer has.
+    """
+    everything = candidates.ones * candidates.problem.elements("output")
+    total = everything if outputs is None else outputs
     for loop, bound in candidates.problem.bounds:
         if not candidates.problem.moves("output", loop):
             places = candidates.factor(loop, candidates.along(level))
@@ -88,12 +99,7 @@ def fetched(
     Each counts once for every place on the axes `along` that takes a copy of it; what lies side by
     side on the others is one tile.
     """
-    problem = candidates.problem
-    shared = tuple(axis for axis in candidates.along(level) if axis not in along)
-    extents = {
-        loop: candidates.times(candidates.own[level][loop], loop, shared, bound)
-        for loop, bound in problem.bounds
-    }
+    problem, extents = candidates.problem, _side_by_side(candidates, level, along)
     slides = candidates.slides(operand, level)
     spans = candidates.swept(operand, level) if slides else NOWHERE
     total = candidates.volume(operand, extents, spans)
@@ -104,6 +110,15 @@ def fetched(
             tiles(bound, span) if alone else _places(bound, span, extents[loop], factor)
         )
     return total
+
+
+def _side_by_side(candidates: Candidates, level: int, along: tuple[str, ...]) -> Extents:
+    """Extents of what the instances of a level hold together on the axes that are not `along`."""
+    shared = tuple(axis for axis in candidates.along(level) if axis not in along)
+    return {
+        loop: candidates.times(candidates.own[level][loop], loop, shared, bound)
+        for loop, bound in candidates.problem.bounds
+    }
 
 
 def _places(bound: int, span: Numbers, own: Numbers, factor: Numbers) -> Numbers:

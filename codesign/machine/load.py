@@ -277,6 +277,7 @@ MAPPING: Keys = {
     "powers": _loops,
     "square": _flag,
     "unfold": partial(_word, ("none", "first", "all")),
+    "merge": _flag,
     "compress": _number,
     "batch": _text,
     "hidden": _texts,

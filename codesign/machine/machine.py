@@ -173,7 +173,8 @@ class Policy:
     Tiles of the loops in `divide` divide what they cut; those of loops in `powers` take 1, 2, 4,
     ... of what is inside them. With `square` tiles of maps are as wide as high. Windows are laid
     out beforehand (`unfold`), so that a convolution is a product of matrices, for a network's
-    `first` layer, `all` or `none`.
+    `first` layer, `all` or `none`. With `merge` several groups of a convolution may run as one,
+    with zeros as the weights between them: as many as axes have room for.
 
     `order` are the aims, the first first: `latency`, `energy`, `edp`, `elements` (as many as can be
     in use), or a memory's name (the fewest bits it exchanges). Feature maps count as if they were
@@ -187,6 +188,7 @@ class Policy:
     powers: tuple[str, ...] = ()
     square: bool = False
     unfold: Literal["none", "first", "all"] = "none"
+    merge: bool = False
     compress: float = 1.0
     batch: str = ""
     hidden: tuple[str, ...] = ()

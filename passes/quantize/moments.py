@@ -17,6 +17,7 @@ from codesign.rewrite.context import Context, Dataset
 DEEPEST = 4608  # products a sum, beyond which the moments would take too much memory
 SAMPLES = 16
 POSITIONS = 16  # along each axis of a sample, evenly spread
+SWEEPS = 4  # over all elements of a weight, each rounded anew beside the others
 
 
 @torch.no_grad()
@@ -79,26 +80,51 @@ def compensated(
     """`array` [M, ...] on the grid of `scale` [M] with codes `low` to `high`.
 
     Element by element, what rounding one takes from the layer's result is put into those that are
-    not yet rounded (Frantar et al., GPTQ, ICLR 2023, algorithm 1; in one block, 1 % damping). Both
-    are with respect to the second moments `sums` [groups, K, K] of what is multiplied.
+    not yet rounded (Frantar et al., GPTQ, ICLR 2023, algorithm 1; in one block, 1 % damping). Then
+    each is rounded anew, as is best beside all others (Behdin et al., QuantEase, 2023). Both are
+    with respect to the second moments `sums` [groups, K, K] of what is multiplied.
     """
     groups, depth = sums.shape[:2]
-    left = array.reshape(groups, -1, depth).astype(np.float64)
+    exact = array.reshape(groups, -1, depth).astype(np.float64)
     steps = np.broadcast_to(scale.astype(np.float64), (array.shape[0],)).reshape(groups, -1)
-    upper, done = _upper(sums), np.empty_like(left)
+    dense, left = _damped(sums), exact.copy()
+    upper, done = _upper(dense), np.empty_like(left)
     for k in range(depth):
         done[:, :, k] = np.clip(np.rint(left[:, :, k] / steps), low, high) * steps
         error = (left[:, :, k] - done[:, :, k]) / upper[:, k, k, None]
         left[:, :, k + 1 :] -= error[:, :, None] * upper[:, k, None, k + 1 :]
+    _descend(exact - done, done, steps, dense.numpy(), (low, high))
     result: np.ndarray = done.reshape(array.shape).astype(array.dtype)
     return result
 
 
-def _upper(sums: np.ndarray) -> np.ndarray:
-    """The upper Cholesky factor of the inverse of the damped `sums`."""
+def _descend(
+    off: np.ndarray, done: np.ndarray, steps: np.ndarray, sums: np.ndarray, ends: tuple[int, int]
+) -> None:
+    """Round elements of `done`, which is `off` by so much, anew while that lessens the loss."""
+    for _ in range(SWEEPS):
+        changed = False
+        for k in range(done.shape[2]):
+            wanted = (
+                done[:, :, k] + np.einsum("gmk,gk->gm", off, sums[:, :, k]) / sums[:, k, k, None]
+            )
+            found = np.clip(np.rint(wanted / steps), *ends) * steps
+            changed |= bool((found != done[:, :, k]).any())
+            off[:, :, k] += done[:, :, k] - found
+            done[:, :, k] = found
+        if not changed:
+            return
+
+
+def _damped(sums: np.ndarray) -> Tensor:
+    """`sums` with a hundredth of their mean more on the diagonal."""
     dense = to_torch(sums).double()
     damping = 0.01 * dense.diagonal(dim1=1, dim2=2).mean(dim=1) + 1e-9
-    dense = dense + torch.eye(dense.shape[1], dtype=torch.float64) * damping[:, None, None]
+    return dense + torch.eye(dense.shape[1], dtype=torch.float64) * damping[:, None, None]
+
+
+def _upper(dense: Tensor) -> np.ndarray:
+    """The upper Cholesky factor of the inverse of `dense`."""
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(dense))
     found: np.ndarray = torch.linalg.cholesky(inverse, upper=True).numpy()
     return found

@@ -3,6 +3,7 @@
 Errors of layers are nearly additive, not quite. So what the integer programme finds under a bound
 is built and measured, and the bound is corrected by how much it was off: tightened where the
 network misses what was asked for, loosened where it leaves room, in a bounded number of rounds.
+At last the choices near the best one are built and measured as well, some of them.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 from codesign.ir.graph import Graph
 from codesign.passes.quantize.choice import Cost, as_programme, decibels, named, whole_cost
 from codesign.passes.quantize.limit import Limit
+from codesign.passes.quantize.neighbours import promising
 from codesign.passes.quantize.plan import Chosen, Plan
 from codesign.passes.quantize.probes import Errors
 from codesign.passes.quantize.programme import Goal, Programme, solve
@@ -20,6 +22,7 @@ from codesign.rewrite.context import Context, Dataset, Target
 from codesign.rewrite.score import answers, snr_db
 
 SNR_SAMPLES = 32  # of the calibration data, on which choices are measured
+NEARBY = 2  # choices near the best one that are measured at last, for each round
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,26 @@ class Search:
                 break
         seen = (*self.uniforms.values(), *self.tried.values())
         met = [f for f in seen if f.amount(other) <= bound]
-        return min(met, key=lambda f: (f.amount(minimise), f.amount(other)), default=None)
+        found = min(met, key=lambda f: (f.amount(minimise), f.amount(other)), default=None)
+        return None if found is None else self._nearby(found, minimise, bound)
+
+    def _nearby(self, found: Found, minimise: Goal, bound: float) -> Found:
+        """The best of `found` and choices near it, of which `NEARBY` a round are measured."""
+        other: Goal = "error" if minimise == "cost" else "cost"
+        for _ in range(NEARBY * self.rounds):
+            within = _on_sums(bound, found, other)
+            near = promising(self.programme, self._picked(found), minimise, within)
+            new = next((one for one in near if one not in self.tried), None)
+            if new is None:
+                break
+            made = self.look(new)
+            if made.amount(other) <= bound and made.amount(minimise) < found.amount(minimise):
+                found = made
+        return found
+
+    def _picked(self, found: Found) -> tuple[int, ...]:
+        """The options that make `found`."""
+        return next(picked for picked, one in self.tried.items() if one is found)
 
 
 def _on_sums(bound: float, start: Found, what: Goal) -> float:

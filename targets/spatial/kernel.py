@@ -1,7 +1,7 @@
 """What an array of elements runs, and what is left to the host."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -19,8 +19,9 @@ from codesign.mapping.kernel import Kernel, Layouts
 from codesign.mapping.mapper import Found, search
 from codesign.mapping.refusal import Refusal
 from codesign.targets.spatial.explain import explained
-from codesign.targets.spatial.layer import Layer, layer_of, stated_of
-from codesign.targets.spatial.point import from_point, to_point
+from codesign.targets.spatial.layer import Layer, layer_of, layers_of, stated_of
+from codesign.targets.spatial.merge import densified
+from codesign.targets.spatial.point import from_point, groups_of, to_point
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
 from codesign.targets.spatial.target import MULTIPLY
@@ -84,23 +85,33 @@ class Mapped(Kernel):
         self.given, self.densities = given, densities
 
     def refuse(self, group: Group) -> Refusal | None:
-        found = layer_of(group, self.given.machine, self.densities)
-        if isinstance(found, Refusal):
-            return found
-        best = mapped(found, self.given)
+        best = self._best(group)
         return best if isinstance(best, Refusal) else None
 
     def layouts(self, group: Group) -> Layouts:
         return dict.fromkeys((*group.variables, *group.outputs))
 
     def default(self, group: Group) -> Point:
-        best = mapped(self._layer(group), self.given)
+        best = self._best(group)
         if isinstance(best, Refusal):
-            raise RefusedError(str(best))
-        return to_point(best.schedule)
+            raise RefusedError(f"%{group.name}: {best}")
+        return to_point(best[1].schedule, best[0].groups)
+
+    def _best(self, group: Group) -> tuple[Layer, Found] | Refusal:
+        """The better of the ways to run `group`, with its mapping."""
+        layers = layers_of(group, self.given.machine, self.densities)
+        if isinstance(layers, Refusal):
+            return layers
+        tried = [(layer, mapped(layer, self.given)) for layer in layers]
+        good = [(layer, found) for layer, found in tried if not isinstance(found, Refusal)]
+        if not good:
+            why = tried[0][1]
+            assert isinstance(why, Refusal)
+            return why
+        return min(good, key=lambda one: one[1].mark)
 
     def cost(self, group: Group, point: Point) -> LayerCost:
-        layer, machine = self._layer(group), self.given.machine
+        layer, machine = self._layer(group, point), self.given.machine
         costs = priced(layer, self.given, point)
         cycles, energy = float(costs.cycles[0]), float(costs.picojoules[0])
         parts = machine.datapath.parts(layer.widths.input, layer.widths.weight)
@@ -115,7 +126,7 @@ class Mapped(Kernel):
             macs=group.macs,
             latency_ms=float(costs.latency[0]) / machine.clock * 1e3,
             cycles=cycles,
-            utilization=layer.problem.macs / (cycles * machine.elements * parts),
+            utilization=layer.problem.macs / layer.groups / (cycles * machine.elements * parts),
             bound=costs.bound(),
             energy_uj=energy / 1e6,
             traffic_bytes=moved,
@@ -124,18 +135,21 @@ class Mapped(Kernel):
 
     def simulate(self, group: Group, point: Point, operands: Operands) -> Run:
         """Run the layer of `group` by its mapping on codes; RefusedError as `simulate` says."""
-        layer, machine = self._layer(group), self.given.machine
-        stated, unfold = stated_of(group, machine)
+        layer, machine = self._layer(group, point), self.given.machine
+        stated, unfold = stated_of(group, machine, layer.groups)
+        if layer.groups > 1:
+            weight = densified(operands.weight, group.anchor.op, layer.groups)
+            operands = replace(operands, weight=weight)
         return simulate(stated, machine, from_point(point), layer.widths, operands, unfold)
 
     def explained(self, group: Group, point: Point) -> dict[str, Any]:
         """The mapping of `group` in words, and what more of each resource would buy."""
         given = self.given
-        layer, schedule = self._layer(group), from_point(point)
+        layer, schedule = self._layer(group, point), from_point(point)
         return explained(layer, given.machine, schedule, given.aims, given.seconds)
 
-    def _layer(self, group: Group) -> Layer:
-        found = layer_of(group, self.given.machine, self.densities)
+    def _layer(self, group: Group, point: Point) -> Layer:
+        found = layer_of(group, self.given.machine, self.densities, groups_of(point))
         if isinstance(found, Refusal):
             raise RefusedError(f"%{group.name}: {found}")
         return found
@@ -153,7 +167,8 @@ class Host(Kernel):
 
     def refuse(self, group: Group) -> Refusal | None:
         if group.anchor.kind in MULTIPLY or group.macs:
-            return Refusal(f"{group.anchor.kind} multiplies", "that is what the array is for")
+            kind, taken = group.anchor.kind, ", ".join(sorted(MULTIPLY))
+            return Refusal(f"{kind} multiplies", f"the host does not; the array does, in {taken}")
         return None
 
     def layouts(self, group: Group) -> Layouts:

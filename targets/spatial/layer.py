@@ -9,34 +9,39 @@ from codesign.cost.operands import Densities, Widths
 from codesign.cost.problem import Problem, problem_of
 from codesign.errors import UnsupportedModelError
 from codesign.ir.graph import Graph
-from codesign.ir.loops import LoopNest
 from codesign.ir.types import TensorType
 from codesign.machine.machine import Machine
 from codesign.mapping.group import Group
 from codesign.mapping.refusal import Refusal
+from codesign.targets.spatial.merge import merged, room
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What a mapper needs to know of a layer."""
+    """What a mapper needs to know of a layer, of which so many `groups` run as one."""
 
     problem: Problem
     widths: Widths
     densities: Densities
+    groups: int = 1
 
 
-def layer_of(group: Group, machine: Machine, seen: Mapping[str, float]) -> Layer | Refusal:
+def layer_of(
+    group: Group, machine: Machine, seen: Mapping[str, float], groups: int = 1
+) -> Layer | Refusal:
     """The layer that `group` is on `machine`, or what of it the machine does not take.
 
     Operands that are no codes count as the widest that the datapath takes; feature maps of which
     the share that is not zero was not `seen`, as without zeros.
     """
-    types, nest = group.graph.input_types(group.anchor), _nest(group)
+    anchor = group.anchor
+    types = group.graph.input_types(anchor)
+    nest = anchor.op.loops(types, group.graph.output_types(anchor))
     if nest is None:
-        kind = group.anchor.kind
+        kind = anchor.kind
         return Refusal(f"{kind} has no loop nest of multiplications", "an array runs these")
     try:
-        problem, unfold = stated_of(group, machine)
+        problem, unfold = stated_of(group, machine, groups)
     except UnsupportedModelError as error:
         return Refusal(str(error), "an array multiplies two operands")
     left, right = (types[access.operand] for access in nest.accesses[:2])
@@ -58,19 +63,35 @@ def layer_of(group: Group, machine: Machine, seen: Mapping[str, float]) -> Layer
     problem = problem.unfolded() if unfold else problem
     problem = problem.padded() if machine.padding else problem
     left_in, right_in = (a.operand for a in nest.accesses[:2])
-    given = _density(group, left_in, seen), _density(group, right_in, seen)
-    return Layer(problem, widths, Densities(*given, seen.get(group.outputs[0], 1.0)))
+    given = _density(group, left_in, seen), _density(group, right_in, seen) / groups
+    return Layer(problem, widths, Densities(*given, seen.get(group.outputs[0], 1.0)), groups)
 
 
-def stated_of(group: Group, machine: Machine) -> tuple[Problem, bool]:
+def layers_of(
+    group: Group, machine: Machine, seen: Mapping[str, float]
+) -> tuple[Layer, ...] | Refusal:
+    """The ways to run `group` on `machine`: as it is, and with groups as one if it takes that."""
+    plain = layer_of(group, machine, seen)
+    if isinstance(plain, Refusal):
+        return plain
+    together = room(group, machine, plain.widths)
+    dense = layer_of(group, machine, seen, together) if together > 1 else plain
+    return (plain,) if isinstance(dense, Refusal) or together == 1 else (plain, dense)
+
+
+def stated_of(group: Group, machine: Machine, groups: int = 1) -> tuple[Problem, bool]:
     """The problem as the op of `group` states it, and whether `machine` lays its windows out.
 
+    So many `groups` of a convolution are one there.
     UnsupportedModelError if it is no product of two operands.
     """
-    nest = _nest(group)
+    op, types = group.anchor.op, group.graph.input_types(group.anchor)
+    results = group.graph.output_types(group.anchor)
+    if groups > 1:
+        op, types = merged(op, types, groups)
+    nest = op.loops(types, results)
     if nest is None:
         raise UnsupportedModelError(f"{group.anchor.kind} has no loop nest of multiplications")
-    types, results = group.graph.input_types(group.anchor), group.graph.output_types(group.anchor)
     how, source = machine.mapping.unfold, group.input(nest.accesses[0].operand)
     unfold = how == "all" or (how == "first" and _given(group.graph, source))
     return problem_of(nest, types, results), unfold
@@ -82,11 +103,6 @@ def _given(graph: Graph, value: str | None) -> bool:
     if maker is not None and maker.kind == "encode":
         value = maker.operands[0]
     return value in graph.inputs and not graph.types[value].encodings
-
-
-def _nest(group: Group) -> LoopNest | None:
-    graph, anchor = group.graph, group.anchor
-    return anchor.op.loops(graph.input_types(anchor), graph.output_types(anchor))
 
 
 def bits(kind: TensorType) -> int | None:

@@ -1,7 +1,7 @@
 """A schedule as the point of a placed layer, and back.
 
 `unrolled="rows: r 3, c 2; columns: y 13"`, `held="m 64, y 13 | m 16"` (one part a memory level,
-the outermost first), `orders="n m c | m x | "`.
+the outermost first), `orders="n m c | m x | "`; and `groups=16` if so many run as one.
 """
 
 from codesign.cost.schedule import Schedule
@@ -11,12 +11,21 @@ from codesign.ir.program import Point
 Pairs = tuple[tuple[str, int], ...]
 
 
-def to_point(schedule: Schedule) -> Point:
-    """`schedule` as a point."""
+def to_point(schedule: Schedule, groups: int = 1) -> Point:
+    """`schedule` of a layer of which so many `groups` run as one, as a point."""
     spread = "; ".join(f"{axis}: {_show(pairs)}" for axis, pairs in schedule.unrolled)
     held = " | ".join(_show(pairs) for pairs in schedule.held)
     orders = " | ".join(" ".join(order) for order in schedule.orders)
-    return (("unrolled", spread), ("held", held), ("orders", orders))
+    point: Point = (("unrolled", spread), ("held", held), ("orders", orders))
+    return point if groups == 1 else (*point, ("groups", groups))
+
+
+def groups_of(point: Point) -> int:
+    """How many groups run as one by a point; RefusedError if it says no number."""
+    given = dict(point).get("groups", 1)
+    if not isinstance(given, int) or given < 1:
+        raise RefusedError(f"groups={given!r} is no number of groups that run as one")
+    return given
 
 
 def from_point(point: Point) -> Schedule:

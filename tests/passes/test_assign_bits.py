@@ -385,3 +385,59 @@ def test_the_table_has_a_row_for_each_layer_and_pair() -> None:
         small, large = found[layer, 4, 4], found[layer, 8, 8]
         assert 4 * small.latency_ms == pytest.approx(large.latency_ms)
         assert small.energy_uj is not None and large.energy_uj is not None
+
+
+@pytest.mark.parametrize("spec", ["bitfusion", "eyeriss"])
+def test_prices_of_layers_are_what_the_network_takes_with_one_width_for_all(spec: str) -> None:
+    b = Net()
+    y = b.op(Relu(), b.conv(b.x, 8, "c1"), name="r1")
+    y = b.op(Relu(), b.conv(y, 4, "c2"), name="r2")
+    before = b.graph(b.classifier(y), output_names=["out"])
+    target = plugins.make("target", spec)
+    plan = AssignBits().plan(Program(before), calibrated(before, 4, target=target))
+    assert plan is not None
+    uniforms = {bits: plan.uniform(bits) for bits in (2, 4, 8, 16)}
+    assert any(uniforms.values())
+    for bits, chosen in uniforms.items():
+        if chosen is None:
+            continue
+        estimate = costs(Program(plan.build(chosen)), target, timed=False).estimate
+        assert estimate is not None
+        found = {layer.name: layer.latency_ms for layer in estimate.layers}
+        for name, prices in plan.offers.items():
+            asked = prices[bits, bits].latency_ms
+            if name == "c1":  # a layer reads what it gives, in as many bits
+                assert found[name] == pytest.approx(asked)
+            assert asked <= found[name] * (1 + 1e-9)  # others may give wider results
+
+
+def test_rounding_anew_beside_the_others_never_loses() -> None:
+    from codesign.passes.quantize import moments as of
+    from codesign.passes.quantize.scales import spread
+
+    random = np.random.default_rng(0)
+    for groups, rows, depth in ((1, 6, 12), (3, 6, 4)):
+        x = random.normal(size=(groups, depth, 40)) @ np.diag(np.linspace(0.1, 3, 40))
+        sums = np.asarray(x @ x.transpose(0, 2, 1), np.float32)
+        array = random.normal(size=(rows, depth)).astype(np.float32)
+        scale = spread(array, 3, True).astype(np.float32)
+
+        def loss(found: np.ndarray, array: np.ndarray = array, sums: np.ndarray = sums) -> float:
+            off = (array - found).reshape(len(sums), -1, sums.shape[1]).astype(np.float64)
+            damped = np.asarray(of._damped(sums))
+            return float(np.einsum("gmk,gkl,gml->", off, damped, off))
+
+        found = of.compensated(array, sums, scale, -4, 3)
+        codes = found / scale[:, None]
+        assert np.allclose(codes, np.rint(codes), atol=1e-4)
+        assert -4.001 <= codes.min() <= codes.max() <= 3.001
+        for k in range(depth):  # no element alone can be rounded better
+            for step in (-1, 1):
+                other = found.copy()
+                other[:, k] += step * scale
+                inside = np.abs(np.rint(other[:, k] / scale) + 0.5) <= 3.5
+                other[:, k] = np.where(inside, other[:, k], found[:, k])
+                for row in range(rows):
+                    mixed = found.copy()
+                    mixed[row] = other[row]
+                    assert loss(mixed) >= loss(found) * (1 - 1e-6)

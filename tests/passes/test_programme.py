@@ -88,3 +88,37 @@ def test_a_limit_that_nothing_meets_is_loosened_as_far_as_it_goes() -> None:
     assert limit.loosen() and limit.asked == 2.0
     assert limit.learn(4.0) and 1.0 < limit.asked < 2.0
     assert not Limit(1.0, -1.0).loosen()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32), st.booleans())
+def test_neighbours_are_cheaper_within_the_bound_and_the_least_comes_first(
+    seed: int, tied: bool
+) -> None:
+    from codesign.passes.quantize.neighbours import promising
+
+    random = np.random.default_rng(seed)
+    keys = list(product((2, 4), (2, 4)))
+    items = tuple(
+        tuple(
+            Option(key, float(random.integers(1, 9)), float(random.integers(1, 9))) for key in keys
+        )
+        for _ in range(4)
+    )
+    here = Programme(items, (Tie((0, 2), 1),) if tied else ())
+    every = [
+        one for one in product(range(4), repeat=4) if not tied or keys[one[0]][1] == keys[one[2]][1]
+    ]
+    picked = every[int(random.integers(len(every)))]
+    bound = here.total(picked, "error") + float(random.integers(0, 4))
+    found = list(promising(here, picked, "cost", bound))
+    totals = [here.total(one, "cost") for one in found]
+    assert totals == sorted(totals)
+    assert all(one in every and here.total(one, "error") <= bound for one in found)
+    assert all(total < here.total(picked, "cost") for total in totals)
+    for one in every:  # a change of one item, or of two that are not tied, is never left out
+        apart = [i for i in range(4) if one[i] != picked[i]]
+        small = len(apart) == 1 or (len(apart) == 2 and not tied)
+        good = here.total(one, "cost") < here.total(picked, "cost")
+        if small and good and here.total(one, "error") <= bound:
+            assert one in found

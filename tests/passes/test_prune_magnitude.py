@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from codesign import plugins
 from codesign.errors import UsageError
 from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
@@ -18,8 +19,10 @@ from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.matmul import Linear, MatMul
 from codesign.ir.ops.shape import Flatten
+from codesign.ir.program import Program
 from codesign.passes.prune.select import keep
 from codesign.rewrite.context import Context
+from codesign.rewrite.recorder import costs
 from tests.passes.harness import apply, calibrated, kinds
 from tests.strategies import inputs_of
 
@@ -297,3 +300,27 @@ def test_runs_take_the_sparsity_that_they_have(options: str) -> None:
     pattern = options.partition(",")[0]
     asked, alone = (apply(network(), f"prune-magnitude{{{o}}}") for o in (options, pattern))
     assert asked == alone
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("bitfusion", "zeros only take less to store"),
+        ("eyeriss", "zeros only take less to store"),
+        ("eyeriss_v2", "uJ become"),
+    ],
+)
+def test_what_zeros_buy_on_a_machine_is_asked_of_it_and_noted(spec: str, says: str) -> None:
+    b = Builder()
+    w = b.constant(np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32), "w")
+    graph = b.graph(b.op(Linear(), b.input("x", (4, 32)), w, name="y"), output_names=["out"])
+    target = plugins.make("target", spec)
+    here = Context(target=target)
+    after = apply(graph, "prune-magnitude{sparsity=0.75}", here)
+    note = here.notes[-1]
+    assert note.layer == "out" and says in note.text and f" on {target.spec}" in note.text
+    one, two = (costs(Program(g), target, timed=False).estimate for g in (graph, after))
+    assert one is not None and two is not None and f"{one.latency_ms:.4g} ms become" in note.text
+    skips = spec == "eyeriss_v2"
+    assert (two.latency_ms < one.latency_ms) == skips
+    assert (two.energy_uj or 0.0) <= (one.energy_uj or 0.0)
