@@ -38,13 +38,15 @@ Choices = Sequence[Sequence[Sequence[str]]]
 class Found:
     """A mapping: its schedule and costs (of one candidate), and how sure it is.
 
-    `proven` if no mapping in the space is better; `tried` schedules were priced.
+    `proven` if no mapping in the space is better; `tried` schedules were priced. `mark` is how good
+    it is by the aims of the search, the first first.
     """
 
     schedule: Schedule
     costs: Costs
     proven: bool
     tried: int
+    mark: Mark = ()
 
 
 def search(
@@ -91,7 +93,8 @@ class _Search:
         proven = not self.late and self.go_through()
         if self.best is None:
             raise no_mapping(self.space)
-        return Found(self.best[1], self.best[2], proven and not self.space.thin, self.tried)
+        proven = proven and not self.space.thin
+        return Found(self.best[1], self.best[2], proven, self.tried, self.best[0])
 
     def go_through(self) -> bool:
         """Whether the whole space was looked at before the time was over."""
