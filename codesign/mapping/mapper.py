@@ -32,6 +32,7 @@ ROWS = 5_000  # combinations of cuts that are completed at once
 AT_ONCE = 20_000  # mappings that are priced at once
 TOGETHER = 20_000  # pairs of a tile and an unrolling that are completed at once
 Choices = Sequence[Sequence[Sequence[str]]]
+Best = tuple[Mark, Schedule, Costs]
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,13 @@ def search(
     if machine.mapping.hidden and aims is None:
         chosen = ("hidden", *chosen)
     space, end = Space(problem, machine, widths), monotonic() + seconds
+    best: Best | None = None
     for detail in (space, replace(space, thin=True)):
+        one = _Search(detail, densities, chosen, end, best)
         try:
-            return _Search(detail, densities, chosen, end).run()
+            return one.run()
         except TooManyError:
-            continue
+            best = one.best
     raise RefusedError(
         f"machine {machine.name} leaves more ways to map this layer than can be compared; name the "
         "loops that each memory may go over (memory.loops)"
@@ -81,10 +84,15 @@ class _Search:
     """One search: the space, what is wanted, the best so far."""
 
     def __init__(
-        self, space: Space, densities: Densities, aims: tuple[str, ...], end: float
+        self,
+        space: Space,
+        densities: Densities,
+        aims: tuple[str, ...],
+        end: float,
+        best: Best | None,
     ) -> None:
         self.space, self.densities, self.aims, self.end = space, densities, aims, end
-        self.best: tuple[Mark, Schedule, Costs] | None = None
+        self.best = best
         self.tried = 0
 
     def run(self) -> Found:
