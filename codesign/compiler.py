@@ -43,6 +43,7 @@ SIMPLIFY = (  # canonicalize first: it finds composite ops before folding change
     "dead-code",
 )
 SCHEDULE = ("place", "layout")
+ZEROS_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,24 @@ def estimate_model(
     seed: int | None = None,
 ) -> Estimate:
     """What each layer would cost on `target` after the passes; nothing is built or measured."""
-    job = prepare(model, target, passes, recipe, calibration, seed=seed)
-    return job.target.estimate(run_passes(job))
+    return estimate_job(prepare(model, target, passes, recipe, calibration, seed=seed))
+
+
+def estimate_job(job: Job) -> Estimate:
+    """What each layer would cost after the passes of `job`.
+
+    Where zeros count on the target and there is calibration data, with the zeros that are seen
+    there.
+    """
+    program, target = run_passes(job), job.target
+    data = job.context.calibration
+    if data is None or not target.counts_zeros:
+        return target.estimate(program)
+    from codesign.interpret.densities import densities
+
+    job.context.progress("counting zeros", 1.0)
+    seen = target.seen(densities(program.graph, data.batches(program.graph, ZEROS_SAMPLES)))
+    return seen.estimate(seen.place(program))
 
 
 def usual(target: Target, calibrated: bool) -> str:

@@ -43,7 +43,7 @@ def estimate_verb(asked: Asked, sweep: Sweep = None, output: Output = None) -> N
     Energy too where the target knows it. With --sweep the totals for each of several targets, and
     which of them no other beats in both latency and energy.
     """
-    from codesign.compiler import run_passes
+    from codesign.compiler import estimate_job
 
     if sweep is not None:
         show_sweep(asked, sweep, output)
@@ -52,7 +52,7 @@ def estimate_verb(asked: Asked, sweep: Sweep = None, output: Output = None) -> N
         raise UsageError("--output keeps the points of a --sweep; give that too")
     with progress("estimate") as report:
         work = asked.job(report)
-        estimate = work.target.estimate(run_passes(work))
+        estimate = estimate_job(work)
     if settings.json:
         head = {"model": work.program.graph.name, "target": work.target.spec}
         result({**head, **estimate.json()})
@@ -62,7 +62,7 @@ def estimate_verb(asked: Asked, sweep: Sweep = None, output: Output = None) -> N
 
 def show_sweep(asked: Asked, text: str, records: Path | None) -> None:
     """A row a target, the totals."""
-    from codesign.compiler import identity, run_passes, with_target
+    from codesign.compiler import estimate_job, identity, with_target
     from codesign.sweep import points, swept
 
     targets = points(asked.target or "", text)
@@ -71,7 +71,7 @@ def show_sweep(asked: Asked, text: str, records: Path | None) -> None:
         name = work.program.graph.name
 
         def estimate(target: "Target") -> "Estimate":
-            return target.estimate(run_passes(with_target(work, target)))
+            return estimate_job(with_target(work, target))
 
         found = swept(targets, identity(work), estimate, records, report)
     if settings.json:

@@ -33,6 +33,8 @@ def exchange(candidates: Candidates, widths: Widths, densities: Densities) -> Ex
     for move in moves(candidates):
         outer, inner = memories[move.outer], memories.get(move.inner)
         fell, filled, rose, drained = _sizes(move, widths)
+        if not outer.multicast and move.operand != "output":
+            fell = filled  # a read for each instance that takes a copy
         kept = densities.packed(move.operand, outer.packed.get(move.operand), widths.input)
         if inner is None:
             kept = _needed(candidates, move.operand, densities)

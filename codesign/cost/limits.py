@@ -18,8 +18,6 @@ def refuse(machine: Machine) -> None:
 
 def _passed_over(machine: Machine) -> Iterator[str]:
     for memory in machine.memories:
-        if not memory.multicast:
-            yield f"memory {memory.name}.multicast = false"
         if memory.sliding and machine.whole_tiles:
             yield f"memory {memory.name}.sliding beside whole_tiles"
     for axis in machine.axes:

@@ -7,6 +7,8 @@ from math import inf
 from codesign.errors import MachineError
 from codesign.machine.machine import LOOPS, OPERANDS, Machine, Memory
 
+PLANE = ("n", "g", "m", "c", "y", "x", "r", "s")
+
 
 def check(machine: Machine) -> None:
     """MachineError, saying which key to change, unless `machine` makes sense."""
@@ -18,6 +20,7 @@ def check(machine: Machine) -> None:
         _check_memory(machine, memory)
     _check_levels(machine)
     _check_axes(machine)
+    _check_loops(machine)
     _check_datapath(machine)
     _check_timing(machine)
     _check_mapping(machine)
@@ -92,6 +95,17 @@ def _check_axes(machine: Machine) -> None:
             )
 
 
+def _check_loops(machine: Machine) -> None:
+    """Something goes over each loop that a layer of two dimensions has."""
+    spread = {loop for axis in machine.axes for entry in axis.unroll for loop in entry.split("*")}
+    for loop in PLANE:
+        if loop not in spread and all(m.loops and loop not in m.loops for m in machine.memories):
+            raise MachineError(
+                f'no memory goes over loop {loop} and no axis takes it; name "{loop}" in the loops '
+                "of a memory, leave the loops of one out (all), or name it in the unroll of an axis"
+            )
+
+
 def _check_datapath(machine: Machine) -> None:
     path = machine.datapath
     if (path.kind == "serial") != bool(path.serial):
@@ -140,6 +154,11 @@ def _check_mapping(machine: Machine) -> None:
     if policy.batch and policy.batch not in axes:
         known = ", ".join(sorted(axes))
         raise MachineError(f"mapping.batch names axis {policy.batch!r}; axes are {known}")
+    if policy.batch and all("y" not in a.unroll for a in machine.axes if a.name == policy.batch):
+        raise MachineError(
+            f"mapping.batch names axis {policy.batch}, which is to hold all rows of an image, but "
+            'its unroll does not have "y"'
+        )
     for flow in policy.hidden:
         name, _, operand = flow.rpartition(".")
         if name not in memories or operand not in memories[name].flow:

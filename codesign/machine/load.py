@@ -1,12 +1,14 @@
 """A machine from its TOML file, every key checked.
 
-[machine] name, clock, technology, voltage, area, idle, padding, whole_tiles, cite, assumptions;
+[machine] name, clock, technology, voltage, area, idle, padding, whole_tiles, cite, assumptions,
+energies (the name of a table in `energies`, for what has no `read`, `write` or `mac` of its own);
 [[memory]] from the outermost to the innermost; [[axis]]; [datapath]; [timing]; [mapping]. See
 `machine` for what each key says.
 """
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from codesign.errors import MachineError, UnknownNameError
 from codesign.machine import units
 from codesign.machine.check import check
+from codesign.machine.energies import TABLES, Energies
 from codesign.machine.machine import (
     LOOPS,
     OPERANDS,
@@ -71,7 +74,8 @@ def _machine(content: Mapping[str, Any]) -> Machine:
         "mapping": lambda given, key: Policy(**_table(MAPPING, given, key)),
     }
     found = _table(tables, content, "", needs=("machine", "memory", "axis"))
-    return Machine(
+    table = found["machine"].pop("energies", None)
+    made = Machine(
         **found["machine"],
         memories=found["memory"],
         axes=found["axis"],
@@ -79,6 +83,20 @@ def _machine(content: Mapping[str, Any]) -> Machine:
         timing=found.get("timing", Timing()),
         mapping=found.get("mapping", Policy()),
     )
+    return made if table is None else _priced(made, TABLES[table], content)
+
+
+def _priced(machine: Machine, table: Energies, content: Mapping[str, Any]) -> Machine:
+    """`machine` with energies of `table` where its file gives none."""
+    path, memories = machine.datapath, []
+    for memory, given in zip(machine.memories, content["memory"], strict=True):
+        each = table.access(memory.capacity, memory.width)
+        read = memory.read if "read" in given else each
+        write = memory.write if "write" in given else each
+        memories.append(replace(memory, read=read, write=write))
+    if "mac" not in content.get("datapath", {}):
+        path = replace(path, mac=table.mac(max(path.input), max(path.weight), path.accumulator))
+    return replace(machine, memories=tuple(memories), datapath=path)
 
 
 def _table(keys: Keys, given: object, key: str, needs: Sequence[str] = ()) -> dict[str, Any]:
@@ -201,6 +219,7 @@ MACHINE: Keys = {
     "whole_tiles": _flag,
     "cite": _text,
     "assumptions": _texts,
+    "energies": partial(_word, tuple(TABLES)),
 }
 MEMORY: Keys = {
     "name": _text,

@@ -34,7 +34,7 @@ class Verdict:
     def json(self) -> dict[str, Any]:
         """As a JSON object."""
         refusals = {
-            name: {"demand": r.demand, "bound": r.bound, "remedy": r.remedy}
+            name: {"demand": r.demand, "bound": r.bound, "gap": r.gap, "remedy": r.remedy}
             for name, r in self.refusals.items()
         }
         return {

@@ -21,6 +21,7 @@ from codesign.errors import RefusedError
 from codesign.machine.machine import Machine
 from codesign.mapping.aims import Keys, Mark, best_first, keys
 from codesign.mapping.bounds import Bounds, Pairs
+from codesign.mapping.gap import no_mapping
 from codesign.mapping.rows import Rows
 from codesign.mapping.space import Space, TooManyError
 
@@ -54,7 +55,7 @@ def search(
     """The best mapping of `problem` onto `machine` by `aims` (those of its policy if None).
 
     Exact if it ends within `seconds`; where the space is too large for that, over fewer extents a
-    memory. RefusedError if nothing fits.
+    memory. NoMappingError, which says why, if nothing fits.
     """
     chosen = tuple(machine.mapping.order if aims is None else aims)
     if machine.mapping.hidden and aims is None:
@@ -82,7 +83,7 @@ class _Search:
         self.tried = 0
 
     def run(self) -> Found:
-        """The best mapping; RefusedError if nothing fits."""
+        """The best mapping; NoMappingError if nothing fits."""
         space, proven = self.space, not self.space.thin
         bounds = Bounds.of(space, self.densities, self.aims)
         for number, chunk in enumerate(bounds.chunks(BATCH)):
@@ -94,9 +95,7 @@ class _Search:
             for pairs in bounds.pairs(chunk, self.mark, TOGETHER):
                 self.complete(pairs)
         if self.best is None:
-            raise RefusedError(
-                f"no way to cut this layer fits the memories of machine {space.machine.name}"
-            )
+            raise no_mapping(space)
         return Found(self.best[1], self.best[2], proven, self.tried, self.best[0])
 
     @property

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refusal:
-    """What was demanded, the bound it breaks, and what would make it fit."""
+    """What was demanded, the bound it breaks and by how much (`gap`), and what would help."""
 
     demand: str
     bound: str
     remedy: str = ""
+    gap: str = ""
 
     def __str__(self) -> str:
         tail = f"; {self.remedy}" if self.remedy else ""
-        return f"{self.demand}, but {self.bound}{tail}"
+        gap = f", {self.gap}" if self.gap else ""
+        return f"{self.demand}, but {self.bound}{gap}{tail}"

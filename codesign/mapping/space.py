@@ -124,10 +124,9 @@ class Space:
 def _parts(cuts: Cuts) -> Parts:
     ways, way = np.unique(cuts.factors, axis=0, return_inverse=True)
     tiles, tile = np.unique(cuts.held[:, 0], return_inverse=True)
-    start = np.zeros((len(ways), len(tiles)), np.int64)
+    numbers, where = np.arange(len(cuts.factors)), (way.reshape(-1), tile.reshape(-1))
+    start = np.full((len(ways), len(tiles)), len(numbers), np.int64)
     stop = np.zeros_like(start)
-    numbers = np.arange(len(cuts.factors))
-    way, tile = way.reshape(-1), tile.reshape(-1)
-    start[way[::-1], tile[::-1]] = numbers[::-1]
-    stop[way, tile] = numbers + 1
-    return Parts(ways, tiles, start, stop)
+    np.minimum.at(start, where, numbers)
+    np.maximum.at(stop, where, numbers + 1)
+    return Parts(ways, tiles, np.minimum(start, stop), stop)

@@ -154,6 +154,15 @@ class Target(ABC):
         return found
 
     @property
+    def counts_zeros(self) -> bool:
+        """Whether costs depend on how many elements of feature maps are zero."""
+        return False
+
+    def seen(self, densities: Mapping[str, float]) -> Self:
+        """This target, pricing values by their names with these shares that are not zero."""
+        return self
+
+    @property
     def floats(self) -> bool:
         """Whether layers may stay in float: if not, codes need not pay to be taken."""
         return True

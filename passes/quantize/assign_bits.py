@@ -18,7 +18,7 @@ from codesign.passes.quantize.refusals import too_dear, too_noisy, unknown_base
 from codesign.passes.quantize.regions import Regions
 from codesign.passes.quantize.search import SNR_SAMPLES, Found, Search
 from codesign.passes.quantize.sensitivity import Table, table
-from codesign.passes.quantize.spans import spans
+from codesign.passes.quantize.spans import check_options, spans
 from codesign.passes.quantize.sums import sums
 from codesign.passes.simplify import codes
 from codesign.rewrite.context import Context
@@ -91,12 +91,11 @@ class AssignBits(Pass):
                 raise UsageError(f"{self.name}: {option} is {value}, expected more than 0")
         if self.budget is not None and self.share is not None:
             raise UsageError(f"{self.name}: both budget and share are given; give one of them")
-        for option in ("probes", "vectors", "rounds", "samples"):
+        for option in ("probes", "vectors", "rounds"):
             if getattr(self, option) < 1:
                 value = getattr(self, option)
                 raise UsageError(f"{self.name}: {option} is {value}, expected at least 1")
-        if not 50 < self.percentile <= 100:
-            raise UsageError(f"{self.name}: percentile is {self.percentile}, expected 50 to 100")
+        check_options(self.name, self.percentile, self.samples)
         if isinstance(self.base, int) and not 2 <= self.base <= 16:
             raise UsageError(f"{self.name}: base is {self.base}, expected 2 to 16 or uniform")
 

@@ -9,7 +9,7 @@ from codesign.errors import DataError
 from codesign.ir.graph import Graph
 from codesign.passes.quantize.offers import Pair
 from codesign.rewrite.context import Dataset
-from codesign.rewrite.score import wider
+from codesign.rewrite.score import BATCH, wider
 
 ROOM = 1 << 30  # bytes for the values of one run
 
@@ -47,11 +47,12 @@ def runs(graph: Graph, data: Dataset, count: int) -> Iterator[tuple[Graph, dict[
     """Graphs and inputs that together are the first `count` samples."""
     count = min(count, data.size)
     values = [kind for name, kind in graph.types.items() if name not in graph.constants]
-    together = max(1, min(count, ROOM // max(1, 4 * sum(kind.size for kind in values))))
+    most = max(1, min(count, BATCH, ROOM // max(1, 4 * sum(kind.size for kind in values))))
+    together = max(n for n in range(1, most + 1) if count % n == 0)
     wide = wider(graph, data, together)
     if wide is None:
         for batch in data.batches(graph, count):
             yield graph, batch
         return
-    for batch in data.batches(wide, count // together * together):
+    for batch in data.batches(wide, count):
         yield wide, batch

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from codesign.analysis.ranges import Method
-from codesign.errors import UsageError
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize import tables
@@ -13,7 +12,7 @@ from codesign.passes.quantize.forms import Forms
 from codesign.passes.quantize.pays import paying
 from codesign.passes.quantize.regions import ANCHORS, Regions, refusal
 from codesign.passes.quantize.retype import rewrite
-from codesign.passes.quantize.spans import spans
+from codesign.passes.quantize.spans import check_options, spans
 from codesign.passes.simplify import codes
 from codesign.rewrite.context import Context
 from codesign.rewrite.layers import skipped
@@ -58,10 +57,7 @@ class QuantizeInt8(Pass):
     skip: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 50 < self.percentile <= 100:
-            raise UsageError(f"{self.name}: percentile is {self.percentile}, expected 50 to 100")
-        if self.samples < 1:
-            raise UsageError(f"{self.name}: samples is {self.samples}, expected at least 1")
+        check_options(self.name, self.percentile, self.samples)
 
     def run(self, program: Program, context: Context) -> Program:
         graph = codes.unify(program.graph)

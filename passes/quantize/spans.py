@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from codesign.analysis.ranges import Histogram, Method, clipping, merged, observe
+from codesign.errors import UsageError
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.passes.quantize import scales
@@ -14,6 +15,14 @@ from codesign.passes.quantize.regions import Regions
 from codesign.rewrite.context import Context, Dataset
 
 DEAD = 2.0**-24  # of the widest range: what is narrower is rounding noise of the float network
+
+
+def check_options(who: str, percentile: float, samples: int) -> None:
+    """UsageError unless these are options of a calibration."""
+    if not 50 < percentile <= 100:
+        raise UsageError(f"{who}: percentile is {percentile}, expected 50 to 100")
+    if samples < 1:
+        raise UsageError(f"{who}: samples is {samples}, expected at least 1")
 
 
 @dataclass(frozen=True)

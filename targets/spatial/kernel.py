@@ -1,6 +1,6 @@
 """What an array of elements runs, and what is left to the host."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from codesign.ir.ops import OPS
 from codesign.ir.program import Point
 from codesign.machine.load import parse_machine
 from codesign.machine.machine import Machine
+from codesign.mapping.gap import NoMappingError
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel, Layouts
 from codesign.mapping.mapper import Found, search
@@ -54,15 +55,17 @@ def _machine(text: str) -> Machine:
 
 
 @lru_cache(maxsize=4096)
-def mapped(layer: Layer, given: Given) -> Found | str:
+def mapped(layer: Layer, given: Given) -> Found | Refusal:
     """The best mapping of a layer, or why there is none; equal layers are searched for once."""
     machine = given.machine
     try:
         return search(
             layer.problem, machine, layer.widths, layer.densities, given.aims, given.seconds
         )
+    except NoMappingError as error:
+        return error.refusal
     except RefusedError as error:
-        return str(error)
+        return Refusal(f"the loops are {_loops(layer)}", str(error))
 
 
 @lru_cache(maxsize=4096)
@@ -78,8 +81,8 @@ class Mapped(Kernel):
     name: ClassVar[str] = "mapped"
     anchors: ClassVar[frozenset[str]] = MULTIPLY
 
-    def __init__(self, given: Given) -> None:
-        self.given = given
+    def __init__(self, given: Given, densities: Mapping[str, float]) -> None:
+        self.given, self.densities = given, densities
 
     def refuse(self, group: Group) -> Refusal | None:
         best = self._best(group)
@@ -91,18 +94,20 @@ class Mapped(Kernel):
     def default(self, group: Group) -> Point:
         best = self._best(group)
         if isinstance(best, Refusal):
-            raise RefusedError(f"%{group.name}: {best}")
+            raise RefusedError(str(best))
         return to_point(best[1].schedule, best[0].groups)
 
     def _best(self, group: Group) -> tuple[Layer, Found] | Refusal:
         """The better of the ways to run `group`, with its mapping."""
-        layers = layers_of(group, self.given.machine)
+        layers = layers_of(group, self.given.machine, self.densities)
         if isinstance(layers, Refusal):
             return layers
         tried = [(layer, mapped(layer, self.given)) for layer in layers]
-        good = [(layer, found) for layer, found in tried if not isinstance(found, str)]
+        good = [(layer, found) for layer, found in tried if not isinstance(found, Refusal)]
+        why = next((found for _, found in tried if isinstance(found, Refusal)), None)
         if not good:
-            return Refusal(f"the loops are {_loops(layers[0])}", str(tried[0][1]))
+            assert why is not None  # there is a layer, and none was mapped
+            return why
         return min(good, key=lambda one: one[1].mark)
 
     def cost(self, group: Group, point: Point) -> LayerCost:
@@ -144,7 +149,7 @@ class Mapped(Kernel):
         return explained(layer, given.machine, schedule, given.aims, given.seconds)
 
     def _layer(self, group: Group, point: Point) -> Layer:
-        found = layer_of(group, self.given.machine, groups_of(point))
+        found = layer_of(group, self.given.machine, self.densities, groups_of(point))
         if isinstance(found, Refusal):
             raise RefusedError(f"%{group.name}: {found}")
         return found

@@ -1,5 +1,6 @@
 """A group of ops as a machine sees it: its loops, the widths of its operands, how many are zero."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +26,13 @@ class Layer:
     groups: int = 1
 
 
-def layer_of(group: Group, machine: Machine, groups: int = 1) -> Layer | Refusal:
+def layer_of(
+    group: Group, machine: Machine, seen: Mapping[str, float], groups: int = 1
+) -> Layer | Refusal:
     """The layer that `group` is on `machine`, or what of it the machine does not take.
 
-    Operands that are no codes count as the widest that the datapath takes.
+    Operands that are no codes count as the widest that the datapath takes; feature maps of which
+    the share that is not zero was not `seen`, as without zeros.
     """
     anchor = group.anchor
     types = group.graph.input_types(anchor)
@@ -58,17 +62,20 @@ def layer_of(group: Group, machine: Machine, groups: int = 1) -> Layer | Refusal
     widths = Widths(found[0], found[1], sums, sums if result is None else min(result, sums))
     problem = problem.unfolded() if unfold else problem
     problem = problem.padded() if machine.padding else problem
-    density = _density(group, nest.accesses[1].operand) / groups
-    return Layer(problem, widths, Densities(weight=density), groups)
+    left_in, right_in = (a.operand for a in nest.accesses[:2])
+    given = _density(group, left_in, seen), _density(group, right_in, seen) / groups
+    return Layer(problem, widths, Densities(*given, seen.get(group.outputs[0], 1.0)), groups)
 
 
-def layers_of(group: Group, machine: Machine) -> tuple[Layer, ...] | Refusal:
+def layers_of(
+    group: Group, machine: Machine, seen: Mapping[str, float]
+) -> tuple[Layer, ...] | Refusal:
     """The ways to run `group` on `machine`: as it is, and with groups as one if it takes that."""
-    plain = layer_of(group, machine)
+    plain = layer_of(group, machine, seen)
     if isinstance(plain, Refusal):
         return plain
     together = room(group, machine, plain.widths)
-    dense = layer_of(group, machine, together) if together > 1 else plain
+    dense = layer_of(group, machine, seen, together) if together > 1 else plain
     return (plain,) if isinstance(dense, Refusal) or together == 1 else (plain, dense)
 
 
@@ -113,9 +120,11 @@ def _width(kind: TensorType, offered: tuple[int, ...], narrow: bool) -> int | No
     return min((width for width in offered if width >= need), default=None)
 
 
-def _density(group: Group, role: int) -> float:
-    """Share of a constant operand that is not zero, at least one element's."""
+def _density(group: Group, role: int, seen: Mapping[str, float]) -> float:
+    """Share of an operand that is not zero, at least one element's."""
     const = group.constant(role)
-    if const is None or const.array.size == 0:
+    if const is None:
+        return seen.get(group.input(role) or "", 1.0)
+    if const.array.size == 0:
         return 1.0
     return max(1, int(np.count_nonzero(const.array))) / const.array.size

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 from codesign.ir.program import Program
-from codesign.machine.machine import Machine
 from codesign.mapping.group import Group
 from codesign.targets.spatial.kernel import Mapped
 from codesign.targets.spatial.layer import bits
+from codesign.targets.spatial.target import Spatial
 
 
-def remarks(program: Program, machine: Machine) -> Iterator[str]:
+def remarks(program: Program, target: Spatial) -> Iterator[str]:
     """In words: that figures are modelled, which operands count as codes, what the host does."""
+    machine = target.machine
     yield f"cycles, times and energies are those of a model of {machine.name}, not measured"
     groups = [Group(program.graph, program.nodes_of(a)) for a in program.placement]
     mapped = {a.nodes for a in program.placement if a.kernel == Mapped.name}
@@ -21,6 +22,12 @@ def remarks(program: Program, machine: Machine) -> Iterator[str]:
         yield (
             f"{len(floats)} of {len(layers)} layers are in float and count as codes of "
             f"{max(path.weight)} x {max(path.input)} bits, the datapath's widest"
+        )
+    if target.counts_zeros:
+        yield (
+            "zeros of feature maps count as in the calibration data"
+            if target.densities
+            else "feature maps count as if without zeros; --calibration has them counted"
         )
     others = sorted({group.anchor.kind for group in groups if group.names not in mapped})
     if others:

@@ -1,11 +1,11 @@
 """Targets that a machine file describes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from codesign import spec
 from codesign.errors import UsageError
@@ -67,7 +67,23 @@ class Spatial(Target):
         from codesign.targets.spatial.kernel import Given, Host, Mapped
 
         given = Given(self.text, self.objective, self.seconds)
-        return [Mapped(given), Host()]
+        return [Mapped(given, self.densities), Host()]
+
+    @property
+    def densities(self) -> Mapping[str, float]:
+        """Shares of values that are not zero, by name, where some were `seen`."""
+        found: Mapping[str, float] = self.__dict__.get("_densities", {})
+        return found
+
+    @property
+    def counts_zeros(self) -> bool:
+        path = self.machine.datapath
+        return bool(path.spares) or any(m.packed for m in self.machine.memories)
+
+    def seen(self, densities: Mapping[str, float]) -> Self:
+        twin = replace(self)  # with kernels of its own
+        object.__setattr__(twin, "_densities", dict(densities))
+        return twin
 
     @property
     def floats(self) -> bool:
@@ -79,7 +95,7 @@ class Spatial(Target):
     def remarks(self, program: Program) -> tuple[str, ...]:
         from codesign.targets.spatial.remarks import remarks
 
-        return tuple(remarks(program, self.machine))
+        return tuple(remarks(program, self))
 
     def unlinkable(self) -> str:
         return f"programs for {self.name} run on its simulator"

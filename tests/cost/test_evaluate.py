@@ -130,9 +130,6 @@ UNFOLLOWED: dict[str, dict[str, Any]] = {
         "memories": (Memory("m", ("input", "weight", "output"), sliding=True),),
         "whole_tiles": True,
     },
-    "memory m.multicast": {
-        "memories": (Memory("m", ("input", "weight", "output"), multicast=False),)
-    },
     "axis rows.unroll": {"axes": (Axis("rows", 2, ("c*r*s",)),)},
 }
 
@@ -144,3 +141,14 @@ def test_what_is_not_followed_is_refused(key: str) -> None:
     with pytest.raises(RefusedError, match="which the cost model does not follow") as caught:
         evaluate(bad, WIDTHS)
     assert key in str(caught.value)
+
+
+def test_without_multicast_each_element_is_read_for() -> None:
+    one = systolic(4, 3, "weight", product(5, 4, 3))
+    sram, register = one.machine.memories
+    alone = replace(one.machine, memories=(replace(sram, multicast=False), register))
+    shared, apart = (evaluate(replace(one, machine=m), WIDTHS) for m in (one.machine, alone))
+    inputs, weights, macs = 5 * 4 * 8, 4 * 3 * 8, 5 * 4 * 3
+    partial = shared.read["sram"][0] - inputs - weights
+    assert apart.read["sram"][0] == macs * 8 + weights + partial
+    assert apart.written["sram"] == shared.written["sram"]

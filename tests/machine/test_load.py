@@ -164,3 +164,15 @@ def test_anything_else_is_refused(value: object) -> None:
     for kind in KINDS:
         with pytest.raises(MachineError, match=r"^key is "):
             quantity(value, kind, "key")
+
+
+def test_constraints_that_contradict_each_other() -> None:
+    limited = SMALL.replace("overlap = false", 'overlap = false\nloops = ["m", "c"]')
+    limited = limited.replace("width = 64\n", 'width = 64\nloops = ["m"]\n')
+    parse_machine(limited)  # its last memory goes over all loops
+    closed = limited.replace('capacity = "448 B"', 'capacity = "448 B"\nloops = ["m"]')
+    with pytest.raises(MachineError, match=r"no memory goes over loop n and no axis takes it"):
+        parse_machine(closed)
+    rows = SMALL + '\n[mapping]\nbatch = "rows"\n'
+    with pytest.raises(MachineError, match=r'hold all rows of an image.*does not have "y"'):
+        parse_machine(rows)

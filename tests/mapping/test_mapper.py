@@ -1,22 +1,24 @@
 """The mapper against trying everything, and against what a chip's own mapper chose."""
 
+from dataclasses import replace
 from itertools import permutations, product
 from math import inf, prod
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.cost.candidates import Candidates
 from codesign.cost.evaluate import evaluate
-from codesign.cost.operands import Widths
+from codesign.cost.operands import DENSE, Densities, Widths
 from codesign.cost.problem import Problem
-from codesign.cost.schedule import Schedule
-from codesign.errors import RefusedError
 from codesign.machine.machine import Axis, Datapath, Machine, Memory, Operand
-from codesign.mapping.aims import keys
+from codesign.mapping.aims import best_first, keys
+from codesign.mapping.gap import NoMappingError
 from codesign.mapping.mapper import search
+from codesign.mapping.space import Space
 from codesign.mapping.tiles import sizes
 from tests.cost.test_traffic import convolutions
 
@@ -35,6 +37,13 @@ def machine(buffer: float, own: float, bus: float) -> Machine:
     return Machine("small", 1e9, memories, axes, Datapath(mac=0.5), idle=2.0)
 
 
+def sparse(device: Machine) -> tuple[Machine, Densities]:
+    """`device` with a buffer that is read for each element and elements that skip zeros."""
+    memories = [replace(m, multicast=m.name != "buffer") for m in device.memories]
+    path = replace(device.datapath, gate=("input",), skip=("weight",))
+    return replace(device, memories=tuple(memories), datapath=path), Densities(0.6, 0.3, 1.0)
+
+
 def spreads(problem: Problem, axis: Axis) -> list[dict[str, int]]:
     """All ways to unroll loops over an axis."""
     loops = [loop for loop, _ in problem.bounds if loop[0] in axis.unroll]
@@ -43,31 +52,34 @@ def spreads(problem: Problem, axis: Axis) -> list[dict[str, int]]:
     return [one for one in found if prod(one.values()) <= axis.size]
 
 
-def everything(problem: Problem, device: Machine, aims: tuple[str, ...]) -> Any:
+def everything(problem: Problem, device: Machine, aims: tuple[str, ...], zeros: Densities) -> Any:
     """The least keys of all schedules in which tiles divide those around them or cover loops."""
     loops, best = [loop for loop, _ in problem.bounds], None
     for rows, columns in product(*(spreads(problem, axis) for axis in device.axes)):
         factor = {x: rows.get(x, 1) * columns.get(x, 1) for x in loops}
         chains = [
             [
-                (own, own * factor[x] * trips)
+                (own * factor[x] * trips, own)
                 for own in sizes(-(-problem.bound(x) // factor[x]))
                 for trips in sizes(-(-problem.bound(x) // (own * factor[x])))
             ]
             for x in loops
         ]
-        unrolled = (("rows", tuple(rows.items())), ("columns", tuple(columns.items())))
-        for chain in product(*chains):
-            held = (
-                tuple(zip(loops, (c[1] for c in chain), strict=True)),
-                tuple(zip(loops, (c[0] for c in chain), strict=True)),
-            )
-            for order in product(permutations(loops), repeat=2):
-                one = Candidates.of(problem, device, Schedule(unrolled, held, (*order, ())))
-                if not one.fits(BITS)[0]:
-                    break
-                mine = tuple(keys(one, evaluate(one, WIDTHS), WIDTHS, aims)[:, 0])
-                best = mine if best is None else min(best, mine)
+        picked = np.array(list(product(*chains)), np.int64).reshape(-1, len(loops), 2)
+        held = [{x: picked[:, n, level] for n, x in enumerate(loops)} for level in range(2)]
+        ones = np.ones(len(picked), np.int64)
+        factors = {
+            name: {x: ones * count for x, count in spread.items()}
+            for name, spread in (("rows", rows), ("columns", columns))
+        }
+        for order in product(permutations(loops), repeat=2):
+            some = Candidates(problem, device, len(picked), factors, held, (*order, ()))
+            fits = some.fits(BITS)
+            if not fits.any():
+                break
+            found = keys(some, evaluate(some, WIDTHS, zeros), WIDTHS, aims)[:, fits]
+            mine = tuple(found[:, best_first(found)[0]])
+            best = mine if best is None else min(best, mine)
     return best
 
 
@@ -87,21 +99,35 @@ def test_nothing_is_better(
 ) -> None:
     aims = data.draw(st.sampled_from(AIMS))
     device = machine(buffer, own, data.draw(st.sampled_from([4, 64])))
-    want = everything(problem, device, aims)
+    device, zeros = data.draw(st.sampled_from([(device, DENSE), sparse(device)]))
+    want = everything(problem, device, aims, zeros)
     if want is None:
-        with pytest.raises(RefusedError, match="machine small"):
-            search(problem, device, WIDTHS, aims=aims)
+        with pytest.raises(NoMappingError) as caught:
+            search(problem, device, WIDTHS, zeros, aims)
+        assert "of small has" in str(caught.value) or "of machine small" in str(caught.value)
         return
-    found = search(problem, device, WIDTHS, aims=aims)
+    found = search(problem, device, WIDTHS, zeros, aims)
     one = Candidates.of(problem, device, found.schedule)
-    have = tuple(keys(one, evaluate(one, WIDTHS), WIDTHS, aims)[:, 0])
+    have = tuple(keys(one, evaluate(one, WIDTHS, zeros), WIDTHS, aims)[:, 0])
     assert found.proven
     assert one.fits(BITS)[0]
     assert have == pytest.approx(want)
-    assert found.costs.latency[0] == evaluate(one, WIDTHS).latency[0]
+    assert found.costs.latency[0] == evaluate(one, WIDTHS, zeros).latency[0]
 
 
 @given(st.integers(1, 3000))
 def test_sizes_are_the_smallest_for_each_number_of_tiles(bound: int) -> None:
     counts = {-(-bound // extent): extent for extent in range(bound, 0, -1)}
     assert sorted(counts.values()) == list(sizes(bound))
+
+
+@given(tiny(), st.sampled_from([8, 16, 40]))
+def test_the_cuts_of_a_pair_are_all_that_begin_and_spread_alike(p: Problem, own: float) -> None:
+    space = Space(p, machine(200, own, 64), WIDTHS)
+    for loop, parts in space.parts.items():
+        cuts = space.cuts[loop]
+        for number, way in enumerate(parts.ways):
+            for other, tile in enumerate(parts.tiles):
+                alike = (cuts.factors == way).all(axis=1) & (cuts.held[:, 0] == tile)
+                found = range(parts.start[number, other], parts.stop[number, other])
+                assert list(found) == list(np.flatnonzero(alike))

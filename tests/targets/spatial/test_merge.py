@@ -77,7 +77,7 @@ def test_idle_columns_cost_less_and_not_where_it_is_not_allowed() -> None:
     merged = target.estimate(program)
     text = target.text.replace("merge = true\n", "")
     assert text != target.text
-    kernel = Mapped(replace(target.kernels[0].given, text=text))
+    kernel = Mapped(replace(target.kernels[0].given, text=text), {})
     group = Group(program.graph, program.nodes_of(program.placement[-1]))
     point = kernel.default(group)
     assert groups_of(point) == 1
