@@ -6,7 +6,8 @@ factors and tiles.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from math import prod
 from types import MappingProxyType
 from typing import Any
@@ -22,9 +23,11 @@ from codesign.machine.machine import Machine, Operand
 
 Numbers = NDArray[np.int64]
 Amounts = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
 Extents = Mapping[str, Numbers]
 Measure = Callable[[Problem, Follow, Mapping[str, int], Mapping[str, int]], int]
 NOWHERE: Extents = MappingProxyType({})
+REMEMBERED = 1 << 19  # different extents of an axis up to which all its measures are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +61,30 @@ class Candidates(Laid):
         """1 for each candidate."""
         return np.ones(self.count, np.int64)
 
+    @cached_property
+    def _unrolled(self) -> Mapping[str, Extents]:
+        """`factors` without those that are 1 for all."""
+        return {
+            axis: {loop: factor for loop, factor in found.items() if (factor != 1).any()}
+            for axis, found in self.factors.items()
+        }
+
     def factor(self, loop: str, along: Sequence[str]) -> Numbers:
-        """Over how many elements of the axes `along` the iterations of `loop` are spread."""
+        """Over how many elements of the axes `along` the iterations of `loop` are spread.
+
+        `ones` itself if no axis unrolls the loop.
+        """
         found = self.ones
         for axis in along:
-            if loop in self.factors.get(axis, {}):
-                found = found * self.factors[axis][loop]
+            factor = self._unrolled.get(axis, NOWHERE).get(loop)
+            if factor is not None:
+                found = factor if found is self.ones else found * factor
         return found
+
+    def times(self, amounts: Numbers, loop: str, along: Sequence[str], bound: int) -> Numbers:
+        """`amounts`, at most `bound`, by the factor of `loop` along axes, at most `bound`."""
+        factor = self.factor(loop, along)
+        return amounts if factor is self.ones else np.minimum(amounts * factor, bound)
 
     @cached_property
     def own(self) -> list[Extents]:
@@ -81,7 +101,7 @@ class Candidates(Laid):
         """Extents of what all instances of a level hold at a time, by level."""
         return [
             {
-                loop: np.minimum(own[loop] * self.factor(loop, self.along(level)), bound)
+                loop: self.times(own[loop], loop, self.along(level), bound)
                 for loop, bound in self.problem.bounds
             }
             for level, own in enumerate(self.own)
@@ -102,6 +122,19 @@ class Candidates(Laid):
             {loop: tiles(bound, extents[loop]) for loop, bound in self.problem.bounds}
             for extents in self.together
         ]
+
+    @cached_property
+    def goes_on(self) -> list[Mapping[str, Flags]]:
+        """By level the loops that go over several tiles of the next one in one of its own."""
+        return [
+            {loop: inside[loop] > around[loop] for loop in self.loops}
+            for around, inside in pairwise(self.visits)
+        ]
+
+    @cached_property
+    def going(self) -> list[frozenset[str]]:
+        """By level the loops that go over several tiles for any candidate."""
+        return [frozenset(x for x, flags in of.items() if flags.any()) for of in self.goes_on]
 
     def order(self, level: int) -> tuple[str, ...]:
         """All loops between a level and the next, outermost first."""
@@ -139,18 +172,33 @@ class Candidates(Laid):
     def _axis(self, axis: Follow, extents: Extents, spans: Extents, measure: Measure) -> Numbers:
         """`measure` of an axis, asked once for candidates that are alike there."""
         loops = [loop for loop, _ in axis.terms]
-        number = self.ones - 1
-        for table in (extents, spans):
-            for loop in loops:
-                if loop in table:
-                    number = number * (self.problem.bound(loop) + 1) + table[loop]
-        _, first, where = np.unique(number, return_index=True, return_inverse=True)
+        tables = [{x: t[x] for x in loops if x in t} for t in (extents, spans)]
+        number, size = 0 * self.ones, 1
+        for table in tables:
+            for loop, value in table.items():
+                radix = self.problem.bound(loop) + 1
+                number, size = number * radix + value, size * radix
 
         def one(row: int) -> int:
-            mine = ({x: int(t[x][row]) for x in loops if x in t} for t in (extents, spans))
+            mine = ({x: int(t[row]) for x, t in table.items()} for table in tables)
             return measure(self.problem, axis, *mine)
 
-        return np.array([one(row) for row in first], np.int64)[where.reshape(-1)]
+        if size > REMEMBERED:
+            _, first, where = np.unique(number, return_index=True, return_inverse=True)
+            return np.array([one(row) for row in first], np.int64)[where.reshape(-1)]
+        bounds = tuple(self.problem.bound(loop) for loop in loops)
+        known = _known(measure, axis, bounds, tuple(map(tuple, tables)), size)
+        found = known[number]
+        new = np.flatnonzero(found < 0)
+        if len(new):
+            codes, first = np.unique(number[new], return_index=True)
+            known[codes] = [one(row) for row in new[first]]
+            found = known[number]
+        return found
+
+    def ways(self, level: int) -> Sequence[tuple[tuple[str, ...], Flags | None]]:
+        """Orders of the loops between a level and the next, and who has each (None: all)."""
+        return ((self.order(level), None),)
 
     def spans(self, operand: Operand, level: int) -> dict[str, Numbers]:
         """For each loop that does not move `operand`: of what extent it takes tiles up again.
@@ -159,16 +207,31 @@ class Candidates(Laid):
         """
         still = [loop for loop in self.loops if not self.problem.moves(operand, loop)]
         found = {loop: self.together[level][loop] for loop in still}
-        kept = np.full(self.count, level < len(self.levels))
+        if level == len(self.levels):
+            return found
+        kept = np.ones(self.count, np.bool_)
         for outer in self.above(operand, level):
-            for loop in reversed(self.order(outer)):
-                goes_on = self.visits[outer + 1][loop] > self.visits[outer][loop]
-                if loop in found:
-                    inside = kept & goes_on
-                    found[loop] = np.where(inside, self.together[outer][loop], found[loop])
-                else:
-                    kept = kept & ~goes_on
+            before = kept, found
+            for order, mine in self.ways(outer):
+                here, spans = self._still(outer, order, *before)
+                kept = _where(mine, here, kept)
+                found = {loop: _where(mine, spans[loop], found[loop]) for loop in found}
         return found
+
+    def _still(
+        self, outer: int, order: Sequence[str], kept: Flags, found: Mapping[str, Numbers]
+    ) -> tuple[Flags, dict[str, Numbers]]:
+        """Who keeps a tile over all tiles at level `outer` of those who `kept` it, and spans."""
+        spans = dict(found)
+        for loop in reversed(order):
+            if loop not in self.going[outer]:
+                continue
+            goes_on = self.goes_on[outer][loop]
+            if loop in spans:
+                spans[loop] = np.where(kept & goes_on, self.together[outer][loop], spans[loop])
+            else:
+                kept = kept & ~goes_on
+        return kept, spans
 
     def above(self, operand: Operand, level: int) -> Sequence[int]:
         """The levels, from inside out, over whose tiles `level` may keep its tile of `operand`."""
@@ -195,16 +258,51 @@ class Candidates(Laid):
         }
         found, waiting = dict.fromkeys(windows, 0 * self.ones), np.ones(self.count, np.bool_)
         for outer in self.above(operand, level):
-            for loop in reversed(self.order(outer)):
-                if not self.problem.moves(operand, loop):
-                    continue
-                goes_on = waiting & (self.visits[outer + 1][loop] > self.visits[outer][loop])
-                if loop in windows:
-                    spread = prod(self.factor(x, self.along(level)) for x in windows[loop])
-                    alone = goes_on & (spread == 1)
-                    found[loop] = np.where(alone, self.together[outer][loop], found[loop])
-                waiting = waiting & ~goes_on
+            before = waiting, found
+            for order, mine in self.ways(outer):
+                here, swept = self._sweeps(operand, (level, outer), order, windows, *before)
+                waiting = _where(mine, here, waiting)
+                found = {loop: _where(mine, swept[loop], found[loop]) for loop in found}
         return found
+
+    def _sweeps(
+        self,
+        operand: Operand,
+        levels: tuple[int, int],
+        order: Sequence[str],
+        windows: Mapping[str, Sequence[str]],
+        waiting: Flags,
+        found: Extents,
+    ) -> tuple[Flags, dict[str, Numbers]]:
+        """Who still waits for a loop that moves `operand` after those of the outer of `levels`."""
+        (level, outer), swept = levels, dict(found)
+        for loop in reversed(order):
+            if loop not in self.going[outer] or not self.problem.moves(operand, loop):
+                continue
+            goes_on = waiting & self.goes_on[outer][loop]
+            if loop in windows:
+                spread = prod(self.factor(x, self.along(level)) for x in windows[loop])
+                alone = goes_on & (spread == 1)
+                swept[loop] = np.where(alone, self.together[outer][loop], swept[loop])
+            waiting = waiting & ~goes_on
+        return waiting, swept
+
+
+def _where(mine: Flags | None, here: NDArray[Any], there: NDArray[Any]) -> NDArray[Any]:
+    """`here` for those who are `mine` (None: all), `there` for the others."""
+    return here if mine is None else np.where(mine, here, there)
+
+
+@lru_cache(maxsize=32)
+def _known(
+    measure: Measure,
+    axis: Follow,
+    bounds: tuple[int, ...],
+    given: tuple[tuple[str, ...], ...],
+    size: int,
+) -> Numbers:
+    """What `measure` has been found to say of an axis so far, by number; -1 elsewhere."""
+    return np.full(size, -1, np.int64)
 
 
 def tiles(bound: int, extent: Numbers) -> Numbers:

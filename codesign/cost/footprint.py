@@ -53,6 +53,10 @@ def _sums(axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]) -> tu
     """(sum, largest) of the elements along `axis` over the tiles of its loops."""
     if len(bounds) == 1 and _inside(axis, bounds):
         return bounds[0], extents[0]
+    runs = _runs(axis, bounds, extents)
+    if runs is not None:
+        sizes = np.maximum(runs[1] - runs[0], 0)
+        return int(sizes.sum()), int(sizes.max())
     found = [
         _distinct(
             axis, starts, [min(s + e, b) for s, e, b in zip(starts, extents, bounds, strict=True)]
@@ -67,6 +71,13 @@ def _slid(
     axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...], number: int, span: int
 ) -> int:
     """The sum where loop `number` slides: each tile without what it shares with the last one."""
+    runs = _runs(axis, bounds, extents)
+    if runs is not None:
+        low, high = (np.moveaxis(one, number, 0) for one in runs)
+        anew = np.arange(0, bounds[number], extents[number]) % span == 0
+        before = np.where(anew[1:].reshape(-1, *[1] * (high.ndim - 1)), low[1:], high[:-1])
+        fresh = np.maximum(high[1:] - np.maximum(low[1:], before), 0)
+        return int(np.maximum(high[0] - low[0], 0).sum() + fresh.sum())
     total = 0
     others = [range(0, b, e) for b, e in zip(bounds, extents, strict=True)]
     others[number] = range(1)
@@ -80,6 +91,28 @@ def _slid(
             total += len(np.setdiff1d(tile, left, assume_unique=True))
             before = tile
     return total
+
+
+def _runs(
+    axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """The [first, last) indices of each tile, by tiles of each loop; None if any has gaps.
+
+    A tile has none if each loop, from the smallest step on, steps no further than those before it
+    reach together.
+    """
+    starts = [np.arange(0, b, e) for b, e in zip(bounds, extents, strict=True)]
+    counts = [np.minimum(s + e, b) - s for s, e, b in zip(starts, extents, bounds, strict=True)]
+    reach = 1
+    for (_, step), count in sorted(zip(axis.terms, counts, strict=True), key=lambda x: x[0][1]):
+        least, most = int(count.min()), int(count.max())
+        if step < 1 or (step > reach and most > 1):
+            return None
+        reach += step * (least - 1)
+    low, last = np.array(axis.offset), np.array(axis.offset)
+    for (_, step), start, count in zip(axis.terms, starts, counts, strict=True):
+        low, last = np.add.outer(low, step * start), np.add.outer(last, step * (start + count - 1))
+    return np.clip(low, 0, axis.extent), np.clip(last + 1, 0, axis.extent)
 
 
 def _inside(axis: Follow, bounds: tuple[int, ...]) -> bool:

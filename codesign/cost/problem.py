@@ -8,6 +8,7 @@ loops of a role are numbered: `g1`, `m1`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, count
 from math import prod
 
@@ -47,11 +48,20 @@ class Problem:
 
     def bound(self, loop: str) -> int:
         """The bound of `loop`, 1 if the layer has no such loop."""
-        return dict(self.bounds).get(loop, 1)
+        return self._bound.get(loop, 1)
+
+    @cached_property
+    def _bound(self) -> Mapping[str, int]:
+        return dict(self.bounds)
+
+    @cached_property
+    def _moving(self) -> Mapping[Operand, frozenset[str]]:
+        """The loops that move each operand."""
+        return {o: frozenset(x for a in self.axes(o) for x, _ in a.terms) for o in OPERANDS}
 
     def moves(self, operand: Operand, loop: str) -> bool:
         """Whether another iteration of `loop` is about another part of `operand`."""
-        return any(loop == name for axis in self.axes(operand) for name, _ in axis.terms)
+        return loop in self._moving[operand]
 
     def elements(self, operand: Operand) -> int:
         """Elements of the whole of `operand`."""

@@ -1,7 +1,8 @@
 """How a layer is laid over a machine: which loops the array unrolls, what each memory holds when.
 
-Memories that lie side by side (they hold different operands and there is one of each at the same
-places) are one level and share a tiling. Level 0 is the outermost and holds the whole layer.
+Memories that lie side by side (they hold different operands, there is one of each at the same
+places, and none is `apart`) are one level and share a tiling. Level 0 is the outermost and holds
+the whole layer.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ def levels_of(machine: Machine) -> tuple[Level, ...]:
     found: list[list[Memory]] = []
     for memory in machine.memories:
         last = found[-1] if found else []
-        apart = all(set(memory.holds).isdisjoint(other.holds) for other in last)
-        if last and apart and last[0].along == memory.along:
+        beside = all(set(memory.holds).isdisjoint(other.holds) for other in last)
+        if last and beside and last[0].along == memory.along and not memory.apart:
             last.append(memory)
         else:
             found.append([memory])

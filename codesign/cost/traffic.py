@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from codesign.cost.candidates import NOWHERE, Candidates, Extents, Numbers
+from codesign.cost.candidates import NOWHERE, Candidates, Extents, Numbers, tiles
 from codesign.machine.machine import OPERANDS, Operand
 
 
@@ -104,8 +104,11 @@ def fetched(
     spans = candidates.swept(operand, level) if slides else NOWHERE
     total = candidates.volume(operand, extents, spans)
     for loop, span in candidates.spans(operand, level).items():
-        factor = candidates.factor(loop, along)
-        total = total * _places(problem.bound(loop), span, extents[loop], factor)
+        factor, bound = candidates.factor(loop, along), problem.bound(loop)
+        alone = factor is candidates.ones
+        total = total * (
+            tiles(bound, span) if alone else _places(bound, span, extents[loop], factor)
+        )
     return total
 
 
@@ -113,7 +116,7 @@ def _side_by_side(candidates: Candidates, level: int, along: tuple[str, ...]) ->
     """Extents of what the instances of a level hold together on the axes that are not `along`."""
     shared = tuple(axis for axis in candidates.along(level) if axis not in along)
     return {
-        loop: np.minimum(candidates.own[level][loop] * candidates.factor(loop, shared), bound)
+        loop: candidates.times(candidates.own[level][loop], loop, shared, bound)
         for loop, bound in candidates.problem.bounds
     }
 

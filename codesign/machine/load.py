@@ -241,6 +241,7 @@ MEMORY: Keys = {
     "loops": _loops,
     "stays": partial(_word, OPERANDS),
     "most": _most,
+    "apart": _flag,
 }
 AXIS: Keys = {
     "name": _text,

@@ -36,7 +36,9 @@ class Memory:
     from one tile of the level above to the next. `loops` are those that may
     go over tiles inside one of this memory's (none: all), in an order that leaves the operand
     `stays` where it is, if one is named. `most` are the largest extents of a tile;
-    loops that it names are cut no further than it asks.
+    loops that it names are cut no further than it asks. Memories of different operands that follow
+    each other at the same places share a tiling, unless the later one is `apart`: its tiles then
+    lie inside those of the one before.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Memory:
     loops: tuple[str, ...] = ()
     stays: Operand | None = None
     most: Mapping[str, int] = field(default_factory=dict)
+    apart: bool = False
 
     @property
     def usable(self) -> float:

@@ -64,7 +64,7 @@ class Bounds:
     def of(space: Space, densities: Densities, aims: tuple[str, ...]) -> "Bounds":
         """The tables of `space`; TooManyError if there are too many tiles or unrollings."""
         found = space.orders(0)
-        tiles, ways = _tiles(space, densities, found), _ways(space, densities)
+        tiles, ways = _tiles(space, densities, found, aims), _ways(space, densities)
         return Bounds(space, aims, found, tiles, ways)
 
     def keys(self, cycles: Amounts, energy: Amounts, bits: Amounts, elements: Amounts) -> Keys:
@@ -127,7 +127,9 @@ class Bounds:
         return found
 
 
-def _tiles(space: Space, densities: Densities, found: Sequence[tuple[str, ...]]) -> Tiles:
+def _tiles(
+    space: Space, densities: Densities, found: Sequence[tuple[str, ...]], aims: Sequence[str]
+) -> Tiles:
     machine = relaxed(space.machine)
     rows, levels = Rows(space.problem, machine), len(levels_of(machine))
     for loop in sorted(space.parts, key=lambda x: len(space.parts[x].tiles)):
@@ -137,13 +139,14 @@ def _tiles(space: Space, densities: Densities, found: Sequence[tuple[str, ...]])
             raise TooManyError
         rows = every(rows, Cuts(loop, ones, tiles[:, None]))
         rows = fitting(rows, space.room, space.bits, levels)
-    costs, bits = [], []
+    costs, bits, outer = [], [], machine.memories[0].name
     floor = _floor(space, densities)
     for order in found:
         candidates = rows.candidates([order, ()])
         costs.append(evaluate(candidates, space.widths, densities))
-        bits.append(transfers(candidates, space.widths, machine.memories[0].name))
-    energy = [c.energy[machine.memories[0].name] + floor for c in costs]
+        exchanged = transfers(candidates, space.widths, outer) if outer in aims else None
+        bits.append(0.0 * candidates.ones if exchanged is None else exchanged)
+    energy = [c.energy[outer] + floor for c in costs]
     flows = [_flow(c.flows, c.waiting) for c in costs]
     return Tiles(
         rows,
@@ -167,12 +170,13 @@ def _floor(space: Space, densities: Densities) -> float:
     path, axes = machine.datapath, {axis.name for axis in machine.axes}
     useful = densities.useful(path.spares)
     total = macs * path.picojoules(space.widths.input, space.widths.weight, useful)
-    for memory in space.levels[-1]:
-        if len(space.levels) > 1 and set(memory.along) == axes:
-            for operand in memory.holds:
-                needed = densities.useful(o for o in path.spares if o != operand)
-                each = memory.write if operand == "output" else memory.read
-                total += macs * needed * each * space.bits[operand] / memory.width
+    least = {**space.bits, "output": min(space.widths.partial, space.widths.result)}
+    for operand in OPERANDS:
+        memory = machine.levels(operand)[-1]
+        if memory not in space.levels[0] and set(memory.along) == axes:
+            needed = densities.useful(o for o in path.spares if o != operand)
+            each = memory.write if operand == "output" else memory.read
+            total += macs * needed * each * least[operand] / memory.width
     return total
 
 

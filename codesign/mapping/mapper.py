@@ -6,14 +6,15 @@ what any mapping with that tile and that way costs; tiles inside are only tried 
 below the best mapping that was found (branch and bound, Land and Doig, Econometrica 1960).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from time import monotonic
 
 import numpy as np
 
+from codesign.cost.candidates import Candidates, Numbers
 from codesign.cost.evaluate import Costs, evaluate
+from codesign.cost.mixed import distinct
 from codesign.cost.operands import DENSE, Densities, Widths
 from codesign.cost.problem import Problem
 from codesign.cost.schedule import Schedule
@@ -21,12 +22,14 @@ from codesign.errors import RefusedError
 from codesign.machine.machine import Machine
 from codesign.mapping.aims import Keys, Mark, best_first, keys
 from codesign.mapping.bounds import Bounds, Pairs
-from codesign.mapping.gap import no_mapping
+from codesign.mapping.gap import NoMappingError, no_mapping
 from codesign.mapping.rows import Rows
 from codesign.mapping.space import Space, TooManyError
 
 BATCH = 256
+AT_ONCE = 20_000  # mappings that are priced at once
 TOGETHER = 20_000  # pairs of a tile and an unrolling that are completed at once
+Choices = Sequence[Sequence[Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,24 @@ def search(
 ) -> Found:
     """The best mapping of `problem` onto `machine` by `aims` (those of its policy if None).
 
-    Exact if it ends within `seconds`; where the space is too large for that, over fewer extents a
-    memory. NoMappingError, which says why, if nothing fits.
+    Few extents a memory are tried first, then, from the best of these on, all: exact if that ends
+    within `seconds` and there are not too many. NoMappingError, which says why, if nothing fits.
     """
     chosen = tuple(machine.mapping.order if aims is None else aims)
     if machine.mapping.hidden and aims is None:
         chosen = ("hidden", *chosen)
-    space = Space(problem, machine, widths)
-    for detail in (space, replace(space, thin=True)):
+    space, end = Space(problem, machine, widths), monotonic() + seconds
+    found: Found | None = None
+    for detail in (replace(space, thin=True), space):
         try:
-            return _Search(detail, densities, chosen, monotonic() + seconds).run()
+            found = _Search(detail, densities, chosen, end, found).run()
         except TooManyError:
             continue
+        except NoMappingError:
+            if detail is space:
+                raise
+    if found is not None:
+        return found
     raise RefusedError(
         f"machine {machine.name} leaves more ways to map this layer than can be compared; name the "
         "loops that each memory may go over (memory.loops)"
@@ -76,27 +85,46 @@ class _Search:
     """One search: the space, what is wanted, the best so far."""
 
     def __init__(
-        self, space: Space, densities: Densities, aims: tuple[str, ...], end: float
+        self,
+        space: Space,
+        densities: Densities,
+        aims: tuple[str, ...],
+        end: float,
+        found: Found | None,
     ) -> None:
         self.space, self.densities, self.aims, self.end = space, densities, aims, end
         self.best: tuple[Mark, Schedule, Costs] | None = None
         self.tried = 0
+        if found is not None:
+            one = Candidates.of(space.problem, space.machine, found.schedule)
+            mark = keys(one, found.costs, space.widths, aims)[:, 0]
+            self.best = tuple(map(float, mark)), found.schedule, found.costs
+            self.tried = found.tried
 
     def run(self) -> Found:
         """The best mapping; NoMappingError if nothing fits."""
-        space, proven = self.space, not self.space.thin
-        bounds = Bounds.of(space, self.densities, self.aims)
-        for number, chunk in enumerate(bounds.chunks(BATCH)):
-            if self.beats(bounds.least(chunk)):
-                break
-            if number and monotonic() > self.end:
-                proven = False
-                break
-            for pairs in bounds.pairs(chunk, self.mark, TOGETHER):
-                self.complete(pairs)
+        proven = not self.late and self.go_through()
         if self.best is None:
-            raise no_mapping(space)
+            raise no_mapping(self.space)
+        proven = proven and not self.space.thin
         return Found(self.best[1], self.best[2], proven, self.tried, self.best[0])
+
+    def go_through(self) -> bool:
+        """Whether the whole space was looked at before the time was over."""
+        bounds = Bounds.of(self.space, self.densities, self.aims)
+        for chunk in bounds.chunks(BATCH):
+            if self.beats(bounds.least(chunk)):
+                return True
+            for pairs in bounds.pairs(chunk, self.mark, TOGETHER):
+                if self.late:
+                    return False
+                self.complete(pairs)
+        return True
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over and there is something to show."""
+        return self.best is not None and monotonic() > self.end
 
     @property
     def mark(self) -> Mark | None:
@@ -112,22 +140,30 @@ class _Search:
         rows = self.space.complete(pairs.kinds, pairs.count)
         if not rows.count:
             return
-        for inner in self._inner_orders():
-            order = (pairs.order, *inner, ())
-            candidates = rows.candidates(order)
-            costs = evaluate(candidates, self.space.widths, self.densities)
-            found = keys(candidates, costs, self.space.widths, self.aims)
-            self.tried += rows.count
-            self._take(rows, order, found, costs)
+        choices = [(pairs.order,), *self._inner_orders(), ((),)]
+        which, picks = distinct(rows.candidates([orders[0] for orders in choices]), choices)
+        for start in range(0, len(which), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            self._price(rows.take(which[some]), choices, [pick[some] for pick in picks])
 
-    def _inner_orders(self) -> Iterator[tuple[tuple[str, ...], ...]]:
-        """Orders of the levels below the outermost, but the last, which has no tiles to keep."""
-        space = self.space
-        levels = range(1, len(space.levels) - 1)
-        return product(*(space.orders(n) for n in levels))
-
-    def _take(self, rows: Rows, order: Sequence[Sequence[str]], found: Keys, costs: Costs) -> None:
+    def _price(self, rows: Rows, choices: Choices, picks: Sequence[Numbers]) -> None:
+        """Price each of `rows` with the orders that are its picks."""
+        candidates = rows.mixed(choices, picks)
+        costs = evaluate(candidates, self.space.widths, self.densities)
+        found = keys(candidates, costs, self.space.widths, self.aims)
+        self.tried += rows.count
         first = int(best_first(found)[0])
+        order = [orders[int(pick[first])] for orders, pick in zip(choices, picks, strict=True)]
+        self._take(rows, order, found, costs, first)
+
+    def _inner_orders(self) -> list[tuple[tuple[str, ...], ...]]:
+        """Orders of the levels below the outermost, but the last, which has no tiles to keep."""
+        return [self.space.orders(n) for n in range(1, len(self.space.levels) - 1)]
+
+    def _take(
+        self, rows: Rows, order: Sequence[Sequence[str]], found: Keys, costs: Costs, first: int
+    ) -> None:
+        """Keep row `first` if it is better than what was found before."""
         mine = tuple(map(float, found[:, first]))
         if self.best is None or mine < self.best[0]:
             schedule = rows.take(np.array([first])).schedule(order)

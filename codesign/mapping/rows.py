@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from codesign.cost.candidates import Candidates, Numbers
+from codesign.cost.candidates import Candidates, Extents, Numbers
+from codesign.cost.mixed import Mixed
 from codesign.cost.problem import Problem
 from codesign.cost.schedule import Schedule
 from codesign.machine.machine import Machine, Operand
@@ -50,15 +51,26 @@ class Rows:
 
     def candidates(self, orders: Sequence[Sequence[str]]) -> Candidates:
         """These rows as schedules with `orders`; loops that are not cut yet are 1 in tiles."""
-        factors = {
+        factors, held = self._columns(len(orders))
+        return Candidates(self.problem, self.machine, self.count, factors, held, orders)
+
+    def mixed(self, choices: Sequence[Sequence[Sequence[str]]], picked: Sequence[Numbers]) -> Mixed:
+        """These rows as schedules with the orders that were `picked` of `choices`, by level."""
+        first = [orders[0] for orders in choices]
+        factors, held = self._columns(len(choices))
+        return Mixed(self.problem, self.machine, self.count, factors, held, first, choices, picked)
+
+    def _columns(self, levels: int) -> tuple[dict[str, Extents], list[Extents]]:
+        """Factors by axis and tiles by level."""
+        factors: dict[str, Extents] = {
             axis.name: {loop: table[:, number] for loop, table in self.factors.items()}
             for number, axis in enumerate(self.machine.axes)
         }
-        held = [
+        held: list[Extents] = [
             {loop: table[:, number] for loop, table in self.held.items()}
-            for number in range(len(orders) - 1)
+            for number in range(levels - 1)
         ]
-        return Candidates(self.problem, self.machine, self.count, factors, held, orders)
+        return factors, held
 
     def schedule(self, orders: Sequence[Sequence[str]]) -> Schedule:
         """The only row as a schedule with `orders`."""

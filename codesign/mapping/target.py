@@ -167,6 +167,15 @@ class Target(ABC):
         """Whether layers may stay in float: if not, codes need not pay to be taken."""
         return True
 
+    @property
+    def minimizes(self) -> frozenset[str]:
+        """What schedules are chosen for, of "latency" and "energy": more work takes no less of it.
+
+        Neither where a machine's own compiler follows other rules, which may treat a larger layer
+        better than a smaller one.
+        """
+        return frozenset({"latency", "energy"})
+
     def explained(self, program: Program, layer: str) -> dict[str, Any]:
         """What the kernel of `layer` in a placed program says of its schedule."""
         assignment = program.assignment_of[layer]

@@ -119,14 +119,14 @@ def parcel(task: Task, seed: int = 0) -> Parcel:
 
     graph = task.graph
     exact = any(graph.types[v].integer for v in graph.types)
-    inputs = _inputs(graph, np.random.default_rng(seed))
+    inputs = random_inputs(graph, np.random.default_rng(seed))
     expected = (evaluate_integer if exact else evaluate)(graph, inputs)
     constants = {digits: const.array for digits, const in named_constants(graph).items()}
     text = print_program(Program(graph))
     return Parcel(task.work, text, constants, task.nodes, inputs, expected, exact)
 
 
-def _inputs(graph: Graph, random: np.random.Generator) -> dict[str, np.ndarray]:
+def random_inputs(graph: Graph, random: np.random.Generator) -> dict[str, np.ndarray]:
     """Normally distributed floats over the range of their codes, and zeros for integers."""
     spread = {}
     for node in graph.walk("encode"):

@@ -94,7 +94,7 @@ class Mapped(Kernel):
     def default(self, group: Group) -> Point:
         best = self._best(group)
         if isinstance(best, Refusal):
-            raise RefusedError(str(best))
+            raise RefusedError(f"%{group.name}: {best}")
         return to_point(best[1].schedule, best[0].groups)
 
     def _best(self, group: Group) -> tuple[Layer, Found] | Refusal:
@@ -104,9 +104,9 @@ class Mapped(Kernel):
             return layers
         tried = [(layer, mapped(layer, self.given)) for layer in layers]
         good = [(layer, found) for layer, found in tried if not isinstance(found, Refusal)]
-        why = next((found for _, found in tried if isinstance(found, Refusal)), None)
         if not good:
-            assert why is not None  # there is a layer, and none was mapped
+            why = tried[0][1]
+            assert isinstance(why, Refusal)
             return why
         return min(good, key=lambda one: one[1].mark)
 
@@ -167,7 +167,8 @@ class Host(Kernel):
 
     def refuse(self, group: Group) -> Refusal | None:
         if group.anchor.kind in MULTIPLY or group.macs:
-            return Refusal(f"{group.anchor.kind} multiplies", "that is what the array is for")
+            kind, taken = group.anchor.kind, ", ".join(sorted(MULTIPLY))
+            return Refusal(f"{kind} multiplies", f"the host does not; the array does, in {taken}")
         return None
 
     def layouts(self, group: Group) -> Layouts:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -21,7 +21,7 @@ from codesign.runtime.built import Built
 if TYPE_CHECKING:
     from codesign.targets.spatial.simulator import Simulator
 
-MULTIPLY = frozenset({"conv", "conv-transpose", "linear", "matmul", "einsum"})
+MULTIPLY = frozenset({"conv", "linear", "matmul", "einsum"})
 MACHINES = Path(__file__).parent / "machines"
 
 
@@ -88,6 +88,13 @@ class Spatial(Target):
     @property
     def floats(self) -> bool:
         return False
+
+    @property
+    def minimizes(self) -> frozenset[str]:
+        if self.objective != "machine":
+            return super().minimizes
+        order = self.machine.mapping.order
+        return frozenset(takewhile(super().minimizes.__contains__, order))
 
     def tile(self, kind: TensorType) -> Tiled | None:
         return None

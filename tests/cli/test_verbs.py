@@ -159,9 +159,12 @@ def test_check_of_an_unsupported_op_names_refusals_and_exits_4(
     assert done.code == 4
     op = next(op for op in done.json["ops"] if op["name"] == "first")
     assert op["kernel"] is None
-    assert {"demand": "a square kernel", "bound": "this one is round", "remedy": "flatten it"} in (
-        op["refusals"].values()
-    )
+    assert {
+        "demand": "a square kernel",
+        "bound": "this one is round",
+        "gap": "",
+        "remedy": "flatten it",
+    } in (op["refusals"].values())
     text = cli("check", MODEL)
     assert text.code == 4 and "a square kernel, but this one is round; flatten it" in text.out
 

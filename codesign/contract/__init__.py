@@ -1,0 +1,1 @@
+"""What every target keeps, checked over small graphs: `codesign targets check NAME`."""
