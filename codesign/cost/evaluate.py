@@ -13,7 +13,6 @@ import numpy as np
 
 from codesign.cost.candidates import Amounts, Candidates, Numbers, tiles
 from codesign.cost.exchange import Exchange, exchange
-from codesign.cost.limits import refuse
 from codesign.cost.operands import DENSE, Densities, Widths
 from codesign.cost.uneven import slowest
 from codesign.machine.machine import Memory, Operand
@@ -77,12 +76,8 @@ class Costs:
 
 
 def evaluate(candidates: Candidates, widths: Widths, densities: Densities = DENSE) -> Costs:
-    """The costs of `candidates` with operands of `widths` and `densities`.
-
-    RefusedError for a machine that says what is not followed here (see `limits`).
-    """
+    """The costs of `candidates` with operands of `widths` and `densities`."""
     machine, path = candidates.machine, candidates.machine.datapath
-    refuse(machine)
     moved = exchange(candidates, widths, densities)
     kept = slowed(candidates, densities)
     compute = busy(candidates) * (kept * path.cycles(widths.input, widths.weight))

@@ -47,6 +47,11 @@ def _check_memory(machine: Machine, memory: Memory) -> None:
             f"memory {memory.name}.capacity is {memory.capacity:g} b{halves}; one element of each "
             f"of {', '.join(memory.holds)} takes {need} b, {need - memory.usable:g} b more"
         )
+    if memory.sliding and machine.whole_tiles:
+        raise MachineError(
+            f"memory {memory.name}.sliding keeps what windows share, and machine.whole_tiles takes "
+            "every tile for a whole one; leave one of them out"
+        )
     for operand in memory.flow:
         if operand != "all" and operand not in memory.holds:
             raise MachineError(
@@ -86,18 +91,17 @@ def _check_levels(machine: Machine) -> None:
 
 def _check_axes(machine: Machine) -> None:
     for axis in machine.axes:
-        loops = [loop for entry in axis.unroll for loop in entry.split("*")]
-        strange = [loop for loop in loops if loop not in LOOPS]
-        if strange or len(set(loops)) < len(loops):
+        strange = [loop for loop in axis.unroll if loop not in LOOPS]
+        if strange or len(set(axis.unroll)) < len(axis.unroll):
             raise MachineError(
                 f"axis {axis.name}.unroll is {list(axis.unroll)}, expected loops, each once, such "
-                f'as ["m"] or ["c*r*s"]; loops are {", ".join(LOOPS)}'
+                f'as ["m"] or ["c", "r"]; loops are {", ".join(LOOPS)}'
             )
 
 
 def _check_loops(machine: Machine) -> None:
     """Something goes over each loop that a layer of two dimensions has."""
-    spread = {loop for axis in machine.axes for entry in axis.unroll for loop in entry.split("*")}
+    spread = {loop for axis in machine.axes for loop in axis.unroll}
     for loop in PLANE:
         if loop not in spread and all(m.loops and loop not in m.loops for m in machine.memories):
             raise MachineError(

@@ -72,7 +72,7 @@ class Memory:
 class Axis:
     """One dimension of the array: `size` elements, among which loops of `unroll` are spread.
 
-    An entry of `unroll` is a loop or several that are flattened into one ("c*r*s"). `sums` says
+    Loops of `unroll` share it, each with a factor of its own. `sums` says
     that partial sums are added along the axis; without it each element's own goes up. Where
     operands are narrow, a `fused` axis has more elements (see `Datapath.parts`). With `whole` as
     many iterations of a loop are spread over it as there are, up to its size.

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from math import ceil, isclose
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,6 @@ from codesign.cost.evaluate import Costs, evaluate
 from codesign.cost.operands import Widths
 from codesign.cost.problem import Problem, problem_of
 from codesign.cost.schedule import Schedule
-from codesign.errors import RefusedError
 from codesign.ir.dtype import DType
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.types import TensorType
@@ -123,24 +121,6 @@ def test_the_slowest_sets_the_pace_and_energy_adds_up(
     assert layer.bound() == ("sram" if slow > pace else "compute")
     assert isclose(layer.energy["sram"][0], 2.0 * read / 8)
     assert isclose(layer.picojoules[0], 2.0 * read / 8 + 0.5 * n * c * m + 3.0 * layer.cycles[0])
-
-
-UNFOLLOWED: dict[str, dict[str, Any]] = {
-    "memory m.sliding": {
-        "memories": (Memory("m", ("input", "weight", "output"), sliding=True),),
-        "whole_tiles": True,
-    },
-    "axis rows.unroll": {"axes": (Axis("rows", 2, ("c*r*s",)),)},
-}
-
-
-@pytest.mark.parametrize("key", UNFOLLOWED)
-def test_what_is_not_followed_is_refused(key: str) -> None:
-    good = systolic(2, 2, "weight", product(3, 3, 3))
-    bad = replace(good, machine=replace(good.machine, **UNFOLLOWED[key]))
-    with pytest.raises(RefusedError, match="which the cost model does not follow") as caught:
-        evaluate(bad, WIDTHS)
-    assert key in str(caught.value)
 
 
 def test_without_multicast_each_element_is_read_for() -> None:

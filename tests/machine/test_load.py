@@ -45,7 +45,7 @@ along = ["rows", "columns"]
 [[axis]]
 name = "rows"
 size = 12
-unroll = ["r", "c*s"]
+unroll = ["r", "c", "s"]
 sums = true
 
 [[axis]]
@@ -105,7 +105,8 @@ WRONG = {
     ),
     "two of one name": ('name = "GLB"', 'name = "DRAM"', ["two tables [[memory]]", "DRAM"]),
     "an unlimited loop": ('unroll = ["y"]', "unroll = []", ["axis columns.unroll"]),
-    "a loop twice": ('"c*s"]', '"r*s"]', ["axis rows.unroll", "each once"]),
+    "a loop twice": ('"c", "s"]', '"c", "c"]', ["axis rows.unroll", "each once"]),
+    "loops as one": ('"c", "s"]', '"c*s"]', ["axis rows.unroll", '["c", "r"]']),
     "an unknown loop": ('unroll = ["y"]', 'unroll = ["q"]', ["axis columns.unroll", "q"]),
     "an array of no elements": ("size = 14", "size = 0", ["axis columns.size"]),
     "no operand": ("weight = [8, 16]", "weight = []", ["datapath.weight"]),
@@ -173,6 +174,9 @@ def test_constraints_that_contradict_each_other() -> None:
     closed = limited.replace('capacity = "448 B"', 'capacity = "448 B"\nloops = ["m"]')
     with pytest.raises(MachineError, match=r"no memory goes over loop n and no axis takes it"):
         parse_machine(closed)
+    halves = SMALL.replace("[machine]", "[machine]\nwhole_tiles = true", 1)
+    with pytest.raises(MachineError, match=r"memory GLB\.sliding .* leave one of them out"):
+        parse_machine(halves.replace("width = 64\n", "width = 64\nsliding = true\n"))
     rows = SMALL + '\n[mapping]\nbatch = "rows"\n'
     with pytest.raises(MachineError, match=r'hold all rows of an image.*does not have "y"'):
         parse_machine(rows)
