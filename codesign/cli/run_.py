@@ -9,6 +9,7 @@ import typer
 from codesign.cli import options
 from codesign.cli.modelled import show_run
 from codesign.cli.output import console, result, say, settings
+from codesign.cli.progress import progress
 from codesign.cli.tables import ms, percent
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def run_verb(
     use_threads(compiled, threads)
     data = load_dataset(source, compiled.inputs, "input")
     start = time.perf_counter()
-    found = run_samples(compiled, data.inputs)
+    with progress("run") as report_progress:
+        found = run_samples(compiled, data.inputs, report_progress)
     seconds = time.perf_counter() - start
     if output is not None:
         write_npz(output, found)

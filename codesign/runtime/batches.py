@@ -1,14 +1,22 @@
 """Running an artifact on many samples."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from codesign.errors import DataError
 from codesign.runtime.compiled import Compiled
 
+Progress = Callable[[str, float], None]
 
-def run_samples(compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+
+def _silent(message: str, done: float) -> None:
+    """Report no progress."""
+
+
+def run_samples(
+    compiled: Compiled, inputs: Mapping[str, np.ndarray], progress: Progress = _silent
+) -> dict[str, np.ndarray]:
     """Outputs by name on arrays [samples, ...], as many samples at a time as were compiled for.
 
     DataError if the samples are no whole number of batches.
@@ -17,10 +25,11 @@ def run_samples(compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> dict[st
     count = len(next(iter(inputs.values())))
     if count % size:
         raise DataError(f"{count} samples are no whole number of batches of {size}")
-    found = [
-        compiled.run({name: array[start : start + size] for name, array in inputs.items()})
-        for start in range(0, count, size)
-    ]
+    found = []
+    for start in range(0, count, size):
+        progress(f"sample {start + 1} of {count}", start / count)
+        batch = {name: array[start : start + size] for name, array in inputs.items()}
+        found.append(compiled.run(batch))
     if len(found) == 1:
         return found[0]
     return {name: np.concatenate([one[name] for one in found]) for name in found[0]}

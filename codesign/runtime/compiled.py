@@ -75,6 +75,10 @@ class Compiled:
     def most_threads(self) -> str:
         """In words, for how many threads this was compiled and how to get more."""
         count = self.manifest.threads
+        if self.modelled:
+            return (
+                f"{self.manifest.name} runs on the simulator of {self.manifest.target}, on 1 thread"
+            )
         many = "" if count == 1 else "s"
         return (
             f"{self.manifest.name} is compiled for {count} thread{many}; compile with "

@@ -103,14 +103,21 @@ class AssignBits(Pass):
         plan = self.plan(program, context)
         if plan is None:
             return program
-        errors = self.errors(plan, context)
         data, target = context.need_calibration(self.name), context.need_target(self.name)
+        if self._needs_base and isinstance(self.base, int) and plan.uniform(self.base) is None:
+            raise unknown_base(self.base, plan, target, self.name, self.snr)
+        errors = self.errors(plan, context)
         search = Search(plan, errors, self.cost, self.rounds, target, data, context, self.name)
         found = self._chosen(search)
         if not self._pays(search, found):
             return program
         self._tell(search, found)
         return program.with_graph(found.graph)
+
+    @property
+    def _needs_base(self) -> bool:
+        """Whether what is asked for is relative to `base`."""
+        return self.share is not None or (self.snr is None and self.budget is None)
 
     def sensitivities(self, program: Program, context: Context) -> Table:
         """What each layer alone costs and loses at each pair of widths that the target offers."""
@@ -155,8 +162,8 @@ class AssignBits(Pass):
         uniform = self._uniform(search)
         floor, start = self.snr, uniform or search.extreme("error")
         limit = self.budget
-        if uniform is None and (self.share is not None or (floor is None and limit is None)):
-            raise unknown_base(self.base, search, self.snr)
+        if uniform is None and self._needs_base:
+            raise unknown_base(self.base, search.plan, search.target, self.name, self.snr)
         if uniform is not None and self.share is not None:
             limit = self.share * uniform.cost
         if floor is None and limit is not None:

@@ -2,7 +2,9 @@
 
 from codesign.errors import RefusedError
 from codesign.passes.quantize.choice import UNITS
+from codesign.passes.quantize.plan import Plan
 from codesign.passes.quantize.search import Found, Search
+from codesign.rewrite.context import Target
 
 NAMED = 3  # layers that a refusal names
 
@@ -30,13 +32,15 @@ def too_dear(search: Search, limit: float, least: Found) -> RefusedError:
     )
 
 
-def unknown_base(base: int | str, search: Search, snr: float | None) -> RefusedError:
+def unknown_base(
+    base: int | str, plan: Plan, target: Target, who: str, snr: float | None
+) -> RefusedError:
     """`base` is no width that all layers are offered, or none of these keeps `snr`."""
-    offered = [w for w in range(2, 17) if search.plan.uniform(w) is not None]
+    offered = [w for w in range(2, 17) if plan.uniform(w) is not None]
     widths = ", ".join(str(width) for width in offered) or "none"
     what = f"keeps {snr} dB" if base == "uniform" and offered else "is offered to all layers"
     return RefusedError(
-        f"{search.who}: base is {base}, but no such width {what}: {search.target.spec} offers "
+        f"{who}: base is {base}, but no such width {what}: {target.spec} offers "
         f"{widths} for weights and activations of all; set base to one of these, or give snr or "
         "budget instead"
     )

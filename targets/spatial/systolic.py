@@ -100,6 +100,10 @@ class Systolic(Spatial):
     glb: str = "256KiB"
     flow: str = "64B/cycle"
 
+    @property
+    def where(self) -> str:
+        return f"target {self.spec}"
+
     @cached_property
     def text(self) -> str:
         found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", self.array)

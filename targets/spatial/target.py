@@ -48,6 +48,11 @@ class Spatial(Target):
         """The machine file."""
         return MACHINES / f"{self.name}.toml"
 
+    @property
+    def where(self) -> str:
+        """What messages call the text of the machine."""
+        return str(self.path)
+
     @cached_property
     def text(self) -> str:
         """What the machine file says."""
@@ -56,7 +61,7 @@ class Spatial(Target):
     @cached_property
     def machine(self) -> Machine:
         """The machine."""
-        return parse_machine(self.text, str(self.path))
+        return parse_machine(self.text, self.where)
 
     @property
     def spec(self) -> str:
