@@ -41,6 +41,8 @@ NETWORKS = ("resnet18", "alexnet", "mobilenetv2")
 SECONDS = {"tpu_like": 0.15, "eyeriss_like": 0.65}  # for a layer
 WIDTHS = Widths(8, 8, 16, 8)
 PEER = Path(__file__).with_name("zigzag_peer.py")
+# as a script, the peer would take this module for the package of the same name
+ALONE = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 WHERE = "import pathlib, zigzag; print(pathlib.Path(zigzag.__file__).parent / 'inputs')"
 
 
@@ -65,7 +67,16 @@ def peer(python: str, machine: str, network: str, keep: Path) -> Mapping[str, An
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "found.json"
-            command = [python, str(PEER), machine, MACHINES[machine], network, str(part)]
+            command = [
+                python,
+                "-c",
+                ALONE,
+                str(PEER),
+                machine,
+                MACHINES[machine],
+                network,
+                str(part),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
             if done.returncode:
                 raise DataError(f"ZigZag failed on {machine} {network}: {done.stderr[-500:]}")
