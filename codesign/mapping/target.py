@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from codesign.analysis.estimate import Estimate, LayerCost
 from codesign.errors import RefusedError
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Point, Program
 from codesign.ir.types import TensorType
@@ -161,6 +162,11 @@ class Target(ABC):
     def seen(self, densities: Mapping[str, float]) -> Self:
         """This target, pricing values by their names with these shares that are not zero."""
         return self
+
+    @property
+    def accumulator(self) -> int:
+        """Bits that sums of products of codes have to fit."""
+        return ACCUMULATOR_BITS
 
     @property
     def floats(self) -> bool:

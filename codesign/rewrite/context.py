@@ -25,6 +25,10 @@ class Target(Protocol):
     def floats(self) -> bool:
         """Whether layers may stay in float."""
 
+    @property
+    def accumulator(self) -> int:
+        """Bits that sums of products of codes have to fit."""
+
     def widths(self, kind: str) -> tuple[tuple[int, int], ...]:
         """The (weight, activation) bits that are offered for ops of `kind`; none: floats alone."""
 

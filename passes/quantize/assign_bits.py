@@ -49,8 +49,8 @@ class AssignBits(Pass):
     weight. What no layer reads gets the widest codes that the target takes. Weights have scales by
     output channel (`per_channel`); below 8 bits these are those of least squared error, and each
     element's rounding is made up for by the next ones (Frantar et al., GPTQ, ICLR 2023).
-    Activations are clipped by `method`. Scales keep sums within 32 bits, up to four times
-    those that were seen. Layers that `skip` names stay in
+    Activations are clipped by `method`. Scales keep sums within the target's accumulators, up
+    to four times those that were seen. Layers that `skip` names stay in
     float, as does the whole network where it is no dearer in float, unless `slower` allows it or
     the target computes on codes alone.
 
@@ -130,7 +130,7 @@ class AssignBits(Pass):
         reach = codes.reach_of(target)
         graph = codes.unify(program.graph, reach)
         left = skipped(graph, self.skip, self.name)
-        forms = Forms(graph, self.per_channel)
+        forms = Forms(graph, self.per_channel, target.accumulator)
         found = offers(graph, left, target, forms, context, self.name)
         if not found:
             return None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from codesign.ir.encodings.integer import Int
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
 from codesign.passes.quantize import scales
 
@@ -15,12 +15,15 @@ Content = Callable[[str, Int], np.ndarray]  # what is rounded of a weight, by it
 class Forms:
     """Encodings of the weights of a graph; the search for a scale is done once a width.
 
-    `largest` are the largest magnitudes of sums that were seen, by layer; `moments` the second
-    moments of what a weight is multiplied by, with which rounding below 8 bits is compensated.
+    Sums have to fit an `accumulator` of so many bits. `largest` are the largest magnitudes of sums
+    that were seen, by layer; `moments` the second moments of what a weight is multiplied by, with
+    which rounding below 8 bits is compensated.
     """
 
-    def __init__(self, graph: Graph, per_channel: bool) -> None:
-        self.graph, self.per_channel = graph, per_channel
+    def __init__(
+        self, graph: Graph, per_channel: bool, accumulator: int = ACCUMULATOR_BITS
+    ) -> None:
+        self.graph, self.per_channel, self.accumulator = graph, per_channel, accumulator
         self.largest: Mapping[str, float] = {}
         self.moments: Mapping[str, np.ndarray] = {}
         self._contents: dict[tuple[str, Int], np.ndarray] = {}
@@ -34,7 +37,8 @@ class Forms:
             self._spreads[name, width] = scales.spread(array, width, self.per_channel)
         known = self._spreads[name, width]
         bias, largest = self.bias(node), self.largest.get(node.name, np.inf)
-        return scales.weight(array, width, self.per_channel, bias, x, known, largest)
+        sums = largest, self.accumulator
+        return scales.weight(array, width, self.per_channel, bias, x, known, *sums)
 
     def content(self, name: str, form: Int) -> np.ndarray:
         """Weight `name` on the grid of `form`, or near it where plain rounding gives that."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from codesign.analysis.ranges import Method
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize import tables
@@ -85,7 +86,8 @@ class QuantizeInt8(Pass):
         how = self.method, self.percentile
         ranges = spans(graph, regions, data, self.samples, how, context, self.name)
         encodings = ranges.forms(regions, dict.fromkeys(ranges.histograms, 8))
-        weights = Forms(graph, self.per_channel).all_of(8)
+        wide = ACCUMULATOR_BITS if context.target is None else context.target.accumulator
+        weights = Forms(graph, self.per_channel, wide).all_of(8)
 
         def write(chosen: Regions) -> Graph:
             forms = {value: encodings[value] for value in chosen.codes}

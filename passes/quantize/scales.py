@@ -6,9 +6,6 @@ from codesign.ir.const import Const
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 
 SMALLEST = 1e-12  # of a scale, absolute: below it a range is one point
-BIAS_LIMIT = float(1 << 30)
-SUM_LIMIT = float(1 << 30)  # of the products alone: with the bias a sum fits 32 bits
-SEEN_LIMIT = float(1 << 29)  # of sums that were seen: others may be larger
 SHRUNKEN = np.linspace(1.0, 0.1, 19)  # of the largest weight, where codes are few
 
 
@@ -64,20 +61,23 @@ def weight(
     x: Int,
     scale: np.ndarray | None = None,
     largest: float = np.inf,
+    accumulator: int = ACCUMULATOR_BITS,
 ) -> Int:
     """Symmetric codes, by output channel (axis 0) or for the whole tensor, of factors of codes `x`.
 
     `scale` is the `spread` of `array` if it is known. It is raised where the bias, or the products,
-    would not fit a 32-bit accumulator: no sum at all could leave it, or, where `largest` is the
-    largest magnitude of a sum that was seen, none of up to four times that.
+    would not fit an accumulator of so many bits: no sum at all could leave it, or, where `largest`
+    is the largest magnitude of a sum that was seen, none of up to four times that. Each of the two
+    gets half of the accumulator's range.
     """
+    limit = float(1 << (accumulator - 2))
     scale = spread(array, width, per_channel) if scale is None else scale
     if bias is not None:
-        scale = np.maximum(scale, np.abs(bias) / (float(x.scale.array) * BIAS_LIMIT))
+        scale = np.maximum(scale, np.abs(bias) / (float(x.scale.array) * limit))
     rows, most = array.reshape(array.shape[0], -1), reach(x)
-    room = max(SUM_LIMIT - 0.5 * most * rows.shape[1], SUM_LIMIT / 2)
+    room = max(limit - 0.5 * most * rows.shape[1], limit / 2)
     sums = np.abs(rows).sum(axis=1, dtype=np.float64) * most / room
-    scale = np.maximum(scale, np.minimum(sums, largest / (float(x.scale.array) * SEEN_LIMIT)))
+    scale = np.maximum(scale, np.minimum(sums, largest / (float(x.scale.array) * limit / 2)))
     if not per_channel:
         return Int(width, Const(np.float32(scale.max()), "float32"))
     return Int(width, Const(scale.astype(np.float32), "float32"), axis=0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from codesign import spec
 from codesign.errors import UsageError
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Program
 from codesign.ir.types import TensorType
@@ -89,6 +90,10 @@ class Spatial(Target):
         twin = replace(self)  # with kernels of its own
         object.__setattr__(twin, "_densities", dict(densities))
         return twin
+
+    @property
+    def accumulator(self) -> int:
+        return min(ACCUMULATOR_BITS, self.machine.datapath.accumulator)
 
     @property
     def floats(self) -> bool:
