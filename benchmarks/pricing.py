@@ -9,8 +9,8 @@ from codesign import plugins
 from codesign.cost.candidates import Candidates
 from codesign.cost.evaluate import evaluate
 from codesign.cost.operands import Widths
+from codesign.mapping.descent import sampled
 from codesign.mapping.orders import orders
-from codesign.mapping.rows import Rows
 from codesign.mapping.space import Space
 
 WIDTHS = Widths(16, 16, 16, 16)
@@ -20,11 +20,8 @@ LAYER = Shape(1, 64, 64, 56, 3, 1, 1)  # of ResNet-18's first stage
 def mappings(count: int, seed: int = 0) -> Candidates:
     """`count` different mappings that fit, at random, of a convolution on Eyeriss."""
     problem, machine = LAYER.problem().padded(), plugins.make("target", "eyeriss").machine
-    space, random = Space(problem, machine, WIDTHS), np.random.default_rng(seed)
-    found = Rows(problem, machine, 60 * count, origin=np.zeros(60 * count, np.int64))
-    for cuts in space.cuts.values():
-        found = found.with_cuts(cuts, random.integers(0, len(cuts.factors), found.count))
-        found = space.fit(found)
+    space = Space(problem, machine, WIDTHS)
+    found = sampled(space, np.random.default_rng(seed), 60 * count)
     table = np.stack([found.kind[loop] for loop in space.cuts])
     _, first = np.unique(table, axis=1, return_index=True)
     rows = found.take(np.sort(first)[:count])

@@ -1,16 +1,15 @@
 """Our systolic arrays beside the package `scalesim`, layer by layer of ResNet-18."""
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from benchmarks import peers
 from benchmarks.common import Row
 from benchmarks.published import RESNET18, Shape
 from codesign import plugins
 from codesign.cost.operands import Widths
 from codesign.cost.problem import Problem
-from codesign.errors import UsageError
 from codesign.mapping.mapper import search
 
 SIZE = 32
@@ -28,18 +27,9 @@ def peer(python: str, shapes: Mapping[str, Shape]) -> dict[str, list[int]]:
     """Cycles by dataflow of each layer; UsageError if `python` has no scalesim."""
     problems = map(product_of, shapes.values())
     asked = json.dumps([[p.bound("n"), p.bound("c"), p.bound("m")] for p in problems])
-    command = [python, str(PEER), str(SIZE), str(SIZE)]
-    try:
-        done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise UsageError(f"--scalesim-python {python} cannot be run: {error.strerror}") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it failed"])[-1]
-        raise UsageError(
-            f"{python} has no scalesim that works ({last}); make an environment with "
-            "scalesim==3.0.0, numpy and tqdm and name its Python with --scalesim-python"
-        )
-    found: dict[str, list[int]] = json.loads(done.stdout)
+    command = [str(PEER), str(SIZE), str(SIZE)]
+    answer = peers.has(python, "--scalesim-python", "scalesim==3.0.0", command, asked)
+    found: dict[str, list[int]] = json.loads(answer)
     return found
 
 

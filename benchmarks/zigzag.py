@@ -16,7 +16,6 @@ here, each anew there.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,12 +25,12 @@ from typing import Any
 
 import yaml
 
+from benchmarks import peers
 from benchmarks.common import Options, Row, make_parser, options_from, publish, say
 from benchmarks.zigzag_machines import machine_text, problem_of_layer, spatial_of
 from benchmarks.zigzag_mappings import price
 from codesign.cost.operands import Widths
 from codesign.cost.problem import Problem
-from codesign.errors import DataError, UsageError
 from codesign.machine.load import parse_machine
 from codesign.machine.machine import Machine
 from codesign.mapping.mapper import Found, search
@@ -48,17 +47,8 @@ WHERE = "import pathlib, zigzag; print(pathlib.Path(zigzag.__file__).parent / 'i
 
 def inputs_of(python: str) -> Path:
     """Where the package of an environment keeps its inputs; UsageError if there is none."""
-    try:
-        found = subprocess.run([python, "-c", WHERE], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise UsageError(f"--zigzag-python {python} cannot be run: {error.strerror}") from None
-    if found.returncode:
-        last = (found.stderr.strip().splitlines() or ["it failed"])[-1]
-        raise UsageError(
-            f"{python} has no zigzag-dse ({last}); make an environment with zigzag-dse==3.9.1 and "
-            "name its Python with --zigzag-python"
-        )
-    return Path(found.stdout.strip())
+    asked = ["-c", WHERE]
+    return Path(peers.has(python, "--zigzag-python", "zigzag-dse==3.9.1", asked).strip())
 
 
 def peer(python: str, machine: str, network: str, keep: Path) -> Mapping[str, Any]:
@@ -67,19 +57,8 @@ def peer(python: str, machine: str, network: str, keep: Path) -> Mapping[str, An
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "found.json"
-            command = [
-                python,
-                "-c",
-                ALONE,
-                str(PEER),
-                machine,
-                MACHINES[machine],
-                network,
-                str(part),
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-            if done.returncode:
-                raise DataError(f"ZigZag failed on {machine} {network}: {done.stderr[-500:]}")
+            asked = [str(PEER), machine, MACHINES[machine], network, str(part)]
+            peers.finish(python, ["-c", ALONE, *asked], Path(folder))
             keep.mkdir(parents=True, exist_ok=True)
             path.write_text(part.read_text(encoding="utf-8"), encoding="utf-8")
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +17,7 @@ from codesign.ir.program import Program
 from codesign.ir.text import print_program
 from codesign.mapping.target import Target
 from codesign.model import load
+from codesign.progress import Progress
 from codesign.recipes import find_recipe
 from codesign.report import make_report
 from codesign.rewrite.context import Context
@@ -29,10 +30,8 @@ from codesign.runtime.built import Built
 from codesign.runtime.compiled import Compiled
 from codesign.runtime.folder import scratch_folder
 from codesign.runtime.host import fingerprint
-from codesign.runtime.manifest import Manifest
 from codesign.tune.informed import informed
 
-Progress = Callable[[str, float], None]
 Passes = str | Sequence[str | Pass]
 PACKAGES = ("codesign", "apache-tvm", "apache-tvm-ffi", "numpy")
 SIMPLIFY = (  # canonicalize first: it finds composite ops before folding changes their pieces
@@ -305,19 +304,8 @@ def finish(
         "build": {"linked_with": library.linked_with, **built.report},
         "machine": fingerprint(),
     }
-    manifest = Manifest(
-        program.graph.name,
-        target.spec,
-        built.plan,
-        built.threads,
-        built.architecture,
-        built.requires,
-        fingerprint(),
-        versions(),
-        recipe,
-        library.path.name,
-        library.linked_with,
-    )
+    plain = built.manifest(program.graph.name, target.spec, library)
+    manifest = replace(plain, machine=fingerprint(), versions=versions(), recipe=recipe)
     as_saved = json.loads(json.dumps(report))
     return Compiled(manifest, built.weights, print_program(program), as_saved, library.path, owner)
 

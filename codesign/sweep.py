@@ -15,6 +15,7 @@ from typing import Any
 
 from codesign import plugins, spec
 from codesign.errors import CodesignError, DataError, RefusedError, UnknownNameError, UsageError
+from codesign.progress import Progress
 
 MOST = 1000
 NUMBER = re.compile(r"\d+")
@@ -94,7 +95,7 @@ def swept(
     identity: str,
     estimate: Estimator,
     records: Path | None,
-    progress: Callable[[str, float], None],
+    progress: Progress,
 ) -> list[Swept]:
     """All points, those of `records` without estimating again; every new one is kept there at once.
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from codesign.cli import options
 
 if TYPE_CHECKING:
-    from codesign.compiler import Job, Progress
+    from codesign.compiler import Job
     from codesign.mapping.target import Target
+    from codesign.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 AGAIN_SECONDS = 0.02  # until then the callback has returned
@@ -28,12 +27,7 @@ class Interrupts:
         sys.unraisablehook = self._hear
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         sys.unraisablehook = self._before
         if self._timer is not None:
             self._timer.cancel()

@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from codesign.cli.output import say, settings, tell
+from codesign.progress import Progress as Report
 
-Report = Callable[[str, float], None]
 LINE_SECONDS = 2.0
 
 

@@ -70,8 +70,7 @@ def simulated(compiled: "Compiled") -> dict[str, Any]:
     """What the simulator counted, and what its machine would take by the model."""
     from codesign.runtime.modelled import modelled
 
-    counts: dict[str, int] = getattr(compiled.executable, "counts", {})
-    return {**counts, "modelled": modelled(compiled)}
+    return {**compiled.counts, "modelled": modelled(compiled)}
 
 
 def described(name: str, array: "np.ndarray") -> dict[str, Any]:

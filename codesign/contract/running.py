@@ -14,8 +14,6 @@ from codesign.ir.text import print_program
 from codesign.mapping.target import Target
 from codesign.runtime.compiled import Compiled, check_machine
 from codesign.runtime.folder import scratch_folder
-from codesign.runtime.manifest import Manifest
-from codesign.runtime.simulated import Simulated
 from codesign.tune.work import FLOAT_TOLERANCE, Arrays, random_inputs
 
 TOLERANCE = FLOAT_TOLERANCE  # of the largest magnitude of an output in float
@@ -52,24 +50,14 @@ def outputs(program: Program, target: Target, inputs: Arrays) -> tuple[Arrays, i
         raise NotRunError(str(error)) from None
     with scratch_folder() as folder:
         library = built.code.save(Path(folder))
-        manifest = Manifest(
-            program.graph.name,
-            target.spec,
-            built.plan,
-            built.threads,
-            built.architecture,
-            built.requires,
-            library=library.path.name,
-        )
+        manifest = built.manifest(program.graph.name, target.spec, library)
         compiled = Compiled(manifest, built.weights, print_program(program), {}, library.path)
         try:
             check_machine(manifest)
         except ArtifactError as error:
             raise NotRunError(str(error)) from None
         found = compiled.run(dict(inputs))
-    runner = compiled.executable
-    counts = runner.counts if isinstance(runner, Simulated) else {}
-    return found, counts.get("saturated", 0)
+    return found, compiled.counts.get("saturated", 0)
 
 
 def difference(want: Arrays, have: Arrays, exact: bool) -> str:

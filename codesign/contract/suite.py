@@ -8,7 +8,7 @@ bits cost no less. run: every kernel that takes a part of a sample, and the samp
 compute what the interpreter does: floats to `TOLERANCE` of the largest, codes in every bit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import partial
@@ -29,8 +29,8 @@ from codesign.ir.program import Program
 from codesign.ir.text import named_constants, print_program
 from codesign.mapping.kernel import Widths
 from codesign.mapping.target import Target
+from codesign.progress import Progress, silent
 
-Progress = Callable[[str, float], None]
 CHANGES = {"twice the batch": (2, 1), "twice the output channels": (1, 2)}
 
 
@@ -51,11 +51,7 @@ class Report:
         return {"target": self.target, "ok": self.ok, "checks": [row.json() for row in self.rows]}
 
 
-def _silent(message: str, done: float) -> None:
-    """Report no progress."""
-
-
-def check_target(target: Target, only: str = "*", progress: Progress = _silent) -> Report:
+def check_target(target: Target, only: str = "*", progress: Progress = silent) -> Report:
     """What `target` keeps of what every target promises, on the samples that match `only`.
 
     UnknownNameError if there is none.

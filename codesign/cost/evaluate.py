@@ -123,16 +123,9 @@ def _exposed(memory: Memory, moved: Exchange, operand: str, flow: float) -> Amou
     return _bus(memory, moved, riders, flow)
 
 
-def array_level(candidates: Candidates) -> int:
-    """The first level that every element has of its own; the elements themselves if none is."""
-    axes = {axis.name for axis in candidates.machine.axes}
-    levels = range(len(candidates.levels) + 1)
-    return next(number for number in levels if set(candidates.along(number)) == axes)
-
-
 def busy(candidates: Candidates) -> Numbers:
     """Multiplications of the busiest element: edges count in full where tiles are whole."""
-    level = array_level(candidates)
+    level = candidates.elements
     own, along = candidates.own[level], candidates.along(level)
     total = candidates.ones
     for loop, bound in candidates.problem.bounds:
@@ -155,7 +148,7 @@ def slowed(candidates: Candidates, densities: Densities) -> Amounts:
     useful = densities.useful(candidates.machine.datapath.skip)
     if useful == 1.0:
         return candidates.ones.astype(float)
-    level = array_level(candidates)
+    level = candidates.elements
     work = prod(candidates.own[level].values(), start=candidates.ones)
     axes = candidates.along(level)
     spread = (
@@ -168,7 +161,7 @@ def slowed(candidates: Candidates, densities: Densities) -> Amounts:
 
 def passes(candidates: Candidates) -> Numbers:
     """How often the elements take up another tile of the operand that is stationary."""
-    level, operand = array_level(candidates), candidates.machine.timing.stationary
+    level, operand = candidates.elements, candidates.machine.timing.stationary
     kept = candidates.spans(operand, level)
     total = candidates.ones
     for loop, bound in candidates.problem.bounds:
@@ -187,7 +180,7 @@ def _first(candidates: Candidates, widths: Widths) -> Amounts:
     """Cycles in which elements wait for their first tiles, and nothing on the chip goes on."""
     timing = candidates.machine.timing
     each = 0.0 * candidates.ones
-    extents = candidates.together[array_level(candidates)]
+    extents = candidates.together[candidates.elements]
     for operand in widths.among(timing.first):
         first = candidates.largest(operand, extents) * widths.of(operand)
         each = each + first / timing.first[operand]

@@ -32,6 +32,12 @@ class Laid:
             return tuple(axis.name for axis in self.machine.axes)
         return self.levels[level][0].along
 
+    @cached_property
+    def elements(self) -> int:
+        """The first level that every element has of its own; the elements themselves if none is."""
+        axes = {axis.name for axis in self.machine.axes}
+        return next(n for n in range(len(self.levels) + 1) if set(self.along(n)) == axes)
+
     def ordered(self, named: Sequence[str]) -> tuple[str, ...]:
         """All loops, outermost first: those that an order names are the innermost."""
         inner = tuple(loop for loop in named if loop in self.loops)

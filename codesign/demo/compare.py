@@ -10,6 +10,7 @@ from typing import Any
 from codesign.compiler import compile_job, prepare
 from codesign.demo.data import Samples, load_calibration, load_test
 from codesign.ir.program import Program
+from codesign.progress import Progress
 from codesign.rewrite.context import Dataset
 from codesign.rewrite.score import accuracy
 from codesign.runtime.artifact import open_artifact
@@ -21,7 +22,6 @@ INPUT = "x"
 VARIANTS = {"fp32": "default", "int8": "int8", "pruned + factorized + int8": "small"}
 ROUNDS = 60
 ROUND_SECONDS = 0.004
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

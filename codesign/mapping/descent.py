@@ -26,7 +26,7 @@ def descend(space: Space, price: Price, late: Callable[[], bool]) -> None:
     random = np.random.default_rng(0)
     if not all(_ways(space, loop) for loop in space.cuts):
         return
-    rows = _sampled(space, random)
+    rows = sampled(space, random, SAMPLES)
     number = price(rows) if rows.count else None
     if number is None:
         return
@@ -45,8 +45,9 @@ def descend(space: Space, price: Price, late: Callable[[], bool]) -> None:
         kept = better
 
 
-def _sampled(space: Space, random: np.random.Generator) -> Rows:
-    found = _bare(space, SAMPLES)
+def sampled(space: Space, random: np.random.Generator, count: int) -> Rows:
+    """Those that fit of `count` combinations of cuts at random; one may come more than once."""
+    found = _bare(space, count)
     for loop in sorted(space.cuts, key=lambda x: -len(space.cuts[x].factors)):
         cuts = space.cuts[loop]
         found = space.fit(found.with_cuts(cuts, random.integers(0, len(cuts.factors), found.count)))

@@ -1,6 +1,6 @@
 """From measured points to a profile: a fit for each kernel, judged on points held out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Any
@@ -14,6 +14,7 @@ from codesign.profile.process import Array, Process
 from codesign.profile.table import LARGEST, Fit, Profile
 from codesign.profiling.quality import quality
 from codesign.profiling.samples import Seen
+from codesign.progress import Progress, silent
 
 LEAST = 6  # points of a kernel below which there is no fit
 TELLING = 3  # points that say how far a model is off, or a fit
@@ -65,7 +66,7 @@ def profile(
     target: Target,
     device: Mapping[str, Any],
     before: Profile | None = None,
-    report: Callable[[str, float], None] = lambda text, done: None,
+    report: Progress = silent,
 ) -> Profile:
     """The profile from the points of each kernel.
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 from pathlib import Path
@@ -19,6 +19,7 @@ from codesign.profiling.known import recalled, remember
 from codesign.profiling.networks import network
 from codesign.profiling.rounds import Round
 from codesign.profiling.samples import Sample, Seen, samples
+from codesign.progress import Progress, silent
 from codesign.runtime.host import device
 from codesign.tune.journal import Journal
 from codesign.tune.outcome import Outcome
@@ -35,8 +36,6 @@ AT_RANDOM = 0.3  # of the others, the share that is not chosen by doubt
 FIRST = 12  # points of a kernel before its errors count
 GLANCE = 5  # samples of which the one with most doubt is taken
 
-Report = Callable[[str, float], None]
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -47,10 +46,6 @@ class Settings:
     seed: int = 0
     tracker: Tracker | None = None
     limits: Limits = field(default_factory=lambda: Limits(0.015, 3, 60))
-
-
-def _silent(message: str, done: float) -> None:
-    """Report no progress."""
 
 
 class Profiler:
@@ -66,11 +61,11 @@ class Profiler:
         self.fits: dict[str, Process] = {}
         self.waiting: list[Sample] = []
         self.known: set[tuple[str, str]] = set()  # tasks (keys) and kernels
-        self.report: Report = _silent
+        self.report: Progress = silent
         self.begun = time.monotonic()
         self.drawn = self.failures = self.recalled = self.measured = 0
 
-    def run(self, report: Report) -> None:
+    def run(self, report: Progress) -> None:
         """Measure until the time is over or Ctrl-C, which goes on where nothing is known yet."""
         self.begun, self.report = time.monotonic(), report
         with Pool(self.target.spec, self.target.threads, tracker=self.settings.tracker) as pool:
@@ -231,7 +226,7 @@ class Profiler:
 
 
 def make_profile(
-    target: Target, records: Path, settings: Settings, report: Report
+    target: Target, records: Path, settings: Settings, report: Progress
 ) -> tuple[Profile, Profiler, Path]:
     """Measure this device for `target` and store the profile beside the database `records`.
 

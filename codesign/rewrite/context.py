@@ -1,6 +1,6 @@
 """What a pass may ask for: target, data, seed, progress; and where it leaves its notes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from codesign.analysis.estimate import Estimate
 from codesign.errors import DataError, UnknownNameError, UsageError
 from codesign.ir.graph import Graph
 from codesign.ir.program import Program
+from codesign.progress import Progress, silent
 
 Batch = Mapping[str, np.ndarray]
 
@@ -111,10 +112,6 @@ class Note:
     done: bool = True
 
 
-def _silent(message: str, done: float) -> None:
-    """Report no progress."""
-
-
 @dataclass
 class Context:
     """What a pass may need and nothing else. `notes` collects the decisions of the running pass.
@@ -126,7 +123,7 @@ class Context:
     calibration: Dataset | None = None
     validation: Dataset | None = None
     seed: int = 0
-    progress: Callable[[str, float], None] = _silent
+    progress: Progress = silent
     notes: list[Note] = field(default_factory=list)
     score_samples: int | None = None
 

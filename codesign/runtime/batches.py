@@ -1,21 +1,16 @@
 """Running an artifact on many samples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from codesign.errors import DataError
+from codesign.progress import Progress, silent
 from codesign.runtime.compiled import Compiled
-
-Progress = Callable[[str, float], None]
-
-
-def _silent(message: str, done: float) -> None:
-    """Report no progress."""
 
 
 def run_samples(
-    compiled: Compiled, inputs: Mapping[str, np.ndarray], progress: Progress = _silent
+    compiled: Compiled, inputs: Mapping[str, np.ndarray], progress: Progress = silent
 ) -> dict[str, np.ndarray]:
     """Outputs by name on arrays [samples, ...], as many samples at a time as were compiled for.
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codesign.runtime.manifest import Manifest
 from codesign.runtime.plan import Plan
 
 
@@ -43,3 +44,16 @@ class Built:
     requires: tuple[str, ...] = ()
     threads: int = 1
     report: Mapping[str, Any] = field(default_factory=dict)
+
+    def manifest(self, name: str, target: str, library: Library) -> Manifest:
+        """What tells of this program, for `target`; not yet where and how it was made."""
+        return Manifest(
+            name,
+            target,
+            self.plan,
+            self.threads,
+            self.architecture,
+            self.requires,
+            library=library.path.name,
+            linked_with=library.linked_with,
+        )

@@ -113,6 +113,12 @@ class Compiled:
         return found
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """What the simulator has counted in all calls; {} if this is compiled to code."""
+        found = self.executable
+        return found.counts if isinstance(found, Simulated) else {}
+
+    @property
     def timed(self) -> Executable:
         """The plan, to be timed; UsageError if it runs on a simulator."""
         found = self.executable

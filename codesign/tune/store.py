@@ -7,7 +7,6 @@ a trial whose `add` has returned is there afterwards. The order is that of addin
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from codesign.ir.program import Point
 from codesign.tune.connection import PATIENCE, Connection
@@ -53,12 +52,7 @@ class Store:
     def __enter__(self) -> "Store":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:

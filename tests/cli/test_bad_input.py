@@ -145,7 +145,6 @@ def test_a_users_function_that_fails_is_blamed_itself(cli: Cli) -> None:
 
 
 def test_remarks_about_the_model_are_told_unless_quiet(cli: Cli) -> None:
-    pytest.importorskip("torch")
     told = cli("show", "tests.small:training_model")
     assert told.code == 0 and "warning: Sequential is in training mode" in told.err
     assert "site-packages" not in told.err and ".py:" not in told.err

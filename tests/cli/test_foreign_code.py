@@ -53,7 +53,6 @@ def test_functions_that_make_no_model(cli: Cli, model: str, words: tuple[str, ..
 
 @pytest.mark.usefixtures("foreign")
 def test_control_by_values_is_told_in_plain_words(cli: Cli) -> None:
-    pytest.importorskip("torch")
     done = cli("check", "foreign_models:choosing")
     refused(
         done, 4, "depends on the values of a tensor", "foreign_models.py, line 9", "torch.where"

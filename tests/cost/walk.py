@@ -6,14 +6,14 @@ such a loop, goes on, even if at an edge what comes is what was there.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from math import prod
 from typing import Any
 
-from codesign.cost.problem import Follow, Problem
-from codesign.cost.schedule import Level, Schedule, levels_of
-from codesign.machine.machine import Machine, Operand
+from codesign.cost.laid import Laid
+from codesign.cost.problem import Follow
+from codesign.cost.schedule import Schedule
+from codesign.machine.machine import Operand
 
 Element = tuple[int, ...]
 Ranges = dict[str, range]
@@ -23,23 +23,11 @@ def tiles(bound: int, extent: int) -> int:
     return -(-bound // extent)
 
 
-@dataclass(frozen=True)
-class Mapped:
+@dataclass(frozen=True, eq=False)
+class Mapped(Laid):
     """A problem on a machine by a schedule, with the extents that follow from it."""
 
-    problem: Problem
-    machine: Machine
     schedule: Schedule
-
-    @cached_property
-    def levels(self) -> tuple[Level, ...]:
-        """The machine's levels."""
-        return levels_of(self.machine)
-
-    @cached_property
-    def loops(self) -> tuple[str, ...]:
-        """The problem's loops."""
-        return tuple(loop for loop, _ in self.problem.bounds)
 
     def factor(self, loop: str, along: tuple[str, ...]) -> int:
         """Over how many elements of the axes `along` the iterations of `loop` are spread."""
@@ -50,12 +38,6 @@ class Mapped:
             for name, count in pairs
             if name == loop
         )
-
-    def along(self, level: int) -> tuple[str, ...]:
-        """The axes that level has instances along; beyond the last one are the elements."""
-        if level == len(self.levels):
-            return tuple(axis.name for axis in self.machine.axes)
-        return self.levels[level][0].along
 
     def own(self, level: int) -> Mapping[str, int]:
         """Extents of what one instance holds at a level, at most the bounds."""

@@ -42,7 +42,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Samples:
 
 
 def test_peer_computes_the_same_network(folded: Graph, small: Samples, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
     found = answers(folded, compare.dataset(small), IMAGES)[folded.output_names[0]]
     plain, quantized = peer.run_peer(folded, tmp_path)
     assert plain.accuracy == pytest.approx(accuracy(found, small.labels), abs=1 / IMAGES)

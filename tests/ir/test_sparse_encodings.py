@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.sparse import bsr_matrix, csr_matrix
 
 from codesign.errors import VerificationError
 from codesign.ir import encoding as enc
@@ -39,16 +40,15 @@ def test_structures_keep_the_most_energy(x: np.ndarray, count: int) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.data(), st.integers(1, 4), st.integers(1, 12))
 def test_sparse_parts_are_scipys(data: st.DataObject, rows: int, columns: int) -> None:
-    sparse = pytest.importorskip("scipy.sparse")
     few = st.sampled_from([0, 0, 0, 1, -2, 5])
     x = data.draw(hnp.arrays(np.int8, (rows, columns), elements=few))
-    want = sparse.csr_matrix(x)
+    want = csr_matrix(x)
     got = Csr(int(np.count_nonzero(x))).encode(x)
     np.testing.assert_array_equal(got["values"], want.data)
     np.testing.assert_array_equal(got["columns"], want.indices)
     np.testing.assert_array_equal(got["rows"], want.indptr)
     even = np.pad(x, ((0, -rows % 2), (0, -columns % 3)))
-    blocks = sparse.bsr_matrix(even, blocksize=(2, 3))
+    blocks = bsr_matrix(even, blocksize=(2, 3))
     blocks.eliminate_zeros()
     blocks.sort_indices()
     got = Block((2, 3), blocks.data.shape[0]).encode(x)

@@ -18,7 +18,6 @@ from codesign.tune.tuner import Settings, Tuner
 from tests.tune.loopback import KEY, devices, free_port, kill
 from tests.tune.small_task import TARGET, sent, task
 
-pytest.importorskip("tornado", reason="TVM's tracker needs it")
 pytestmark = pytest.mark.skipif(architecture() != "x86_64", reason="the target is avx2")
 QUICK = Limits(0.005, 3, 5)
 DEVICE = {"rpc_key": KEY}
@@ -81,7 +80,8 @@ def test_all_devices_gone_ends_the_run_with_what_was_measured(tmp_path: Path, tw
     def hear(event: Any) -> None:
         events.append(event["event"])
         if events.count("trial") == 2:
-            kill(servers[1])
+            for server in servers:
+                kill(server)
 
     with Store(tmp_path / "t.db") as store:
         settings = Settings(50, limits=QUICK, tracker=tracker)

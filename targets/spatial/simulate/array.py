@@ -155,7 +155,7 @@ class Array:
     def _busy(self, extents: tuple[tuple[str, int], ...]) -> int:
         """Multiplications of the busiest element in a tile, one after the other."""
         if extents not in self.time:
-            plan, level = self.plan, self._first
+            plan, level = self.plan, self.plan.elements
             self.time[extents] = (
                 prod(_turns(e, plan.own[level][x], plan.together[level][x]) for x, e in extents)
                 if level > plan.shared
@@ -165,7 +165,7 @@ class Array:
 
     def finish(self) -> None:
         """Where tiles at edges take as long as whole ones, the time of all of them."""
-        plan, level = self.plan, self._first
+        plan, level = self.plan, self.plan.elements
         if not plan.machine.whole_tiles:
             return
         self.busy = 1
@@ -173,13 +173,6 @@ class Array:
             spread = [own[loop] * plan.factor(loop, n) for n, own in enumerate(plan.own)]
             turns = (-(-a // b) for a, b in pairwise(spread[: level + 1]))
             self.busy *= plan.own[level][loop] * prod(turns)
-
-    @property
-    def _first(self) -> int:
-        """The first level that every element has of its own."""
-        axes = {axis.name for axis in self.plan.machine.axes}
-        levels = range(len(self.plan.levels) + 1)
-        return next(n for n in levels if set(self.plan.along(n)) == axes)
 
 
 def _spared(x: Values, w: Values, watched: tuple[Operand, ...]) -> int:
