@@ -73,6 +73,14 @@ class Dataset:
         """The first `count` samples."""
         return self.part(0, count)
 
+    def spread(self, count: int) -> "Dataset":
+        """`count` samples from all over, in order: neighbours are often of one class or scene."""
+        if count >= self.size:
+            return self
+        chosen = np.arange(count) * self.size // count
+        labels = None if self.labels is None else self.labels[chosen]
+        return Dataset({name: array[chosen] for name, array in self.inputs.items()}, labels)
+
     def batches(self, graph: Graph, count: int | None = None) -> Iterator[dict[str, np.ndarray]]:
         """Inputs for `graph`, as many samples at a time as its batch, at most `count` of them.
 

@@ -47,12 +47,13 @@ class AssignBits(Pass):
 
     Layers that read one value, directly or moved, agree on its width; so do those that share a
     weight. What no layer reads gets the widest codes that the target takes. Weights have scales by
-    output channel (`per_channel`); below 8 bits these are those of least squared error, and each
-    element's rounding is made up for by the next ones (Frantar et al., GPTQ, ICLR 2023).
-    Activations are clipped by `method`. Scales keep sums within the target's accumulators, up
-    to four times those that were seen. Layers that `skip` names stay in
-    float, as does the whole network where it is no dearer in float, unless `slower` allows it or
-    the target computes on codes alone.
+    output channel (`per_channel`); below 8 bits these are those of least squared error. Up to 8
+    bits each element's rounding is made up for by others (Frantar et al., GPTQ, ICLR 2023), and a
+    bias, where there is one, makes up for what rounding does to a layer's mean result (Nagel et
+    al., Data-Free Quantization, ICCV 2019). Activations are clipped by `method`. Scales keep sums
+    within the target's accumulators, up to four times those that were seen. Layers that `skip`
+    names stay in float, as does the whole network where it is no dearer in float, unless `slower`
+    allows it or the target computes on codes alone.
 
     Before:
         %y: tensor<1x4x6x6xf32> = conv(%x, %w, %b)
@@ -141,7 +142,7 @@ class AssignBits(Pass):
         regions = Regions(graph, frozenset(found))
         how = self.method, self.percentile
         narrow = [name for name, prices in found.items() if min(prices)[0] < 8]
-        forms.moments = moments(graph, narrow, data, self.samples, context, self.name)
+        forms.moments = moments(graph, list(found), narrow, data, context, self.name)
         forms.largest = sums(graph, list(found), data, self.samples)
         ranges = spans(graph, regions, data, self.samples, how, context, self.name)
         return with_rest(Plan(graph, found, regions, forms, ranges, reach, 8), target, self.name)

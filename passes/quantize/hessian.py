@@ -88,7 +88,8 @@ class _Sums:
         """What rounding the weight of `node` does, plainly: errors as likely in all directions."""
         name = node.operands[1]
         x = to_torch(self.plan.graph.constants[name].array)
-        rounding = _power(project(x, (self.plan.alone(node, width),)) - x)
+        form, _ = self.plan.alone(node, width)
+        rounding = _power(project(x, (form,)) - x)
         return self.mean(node.name, name) * rounding
 
     def mean(self, layer: str, value: str) -> float:

@@ -36,10 +36,12 @@ def output_errors(plan: Plan, data: Dataset, count: int, context: Context, who: 
 
 
 def _rounded(plan: Plan, name: str, width: int) -> dict[tuple[str, str], np.ndarray]:
-    """The weight of layer `name` on its grid."""
+    """The weight of layer `name` on its grid, and the bias that goes with it."""
     node = plan.graph.by_name[name]
-    weight, form = node.operands[1], plan.alone(node, width)
-    return {(name, weight): project((form,), plan.forms.content(weight, form))}
+    form, x = plan.alone(node, width)
+    found = {(name, node.operands[1]): project((form,), plan.forms.content(node, form, x))}
+    bias = plan.forms.corrected(node, form, x)
+    return found if bias is None else found | {(name, node.operands[2]): bias}
 
 
 def _noise(

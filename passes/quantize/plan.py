@@ -81,10 +81,11 @@ class Plan:
             for a in sorted({a for i in items for _, a in offered[i]})
         ]
 
-    def alone(self, node: Node, width: int) -> Int:
-        """The codes of the weight of `node` beside inputs of the most bits that go with them."""
+    def alone(self, node: Node, width: int) -> tuple[Int, Int]:
+        """Codes of the weight of `node`, and those of its inputs of the most bits beside them."""
         widest = max(a for w, a in self.offers[node.name] if w == width)
-        return self.forms.weight(node, width, self.spans.form(self.root(node), widest))
+        x = self.spans.form(self.root(node), widest)
+        return self.forms.weight(node, width, x), x
 
     def coded(self, root: str, width: int) -> dict[str, Int]:
         """The encoding of each value of class `root` at `width` bits."""
@@ -99,7 +100,7 @@ class Plan:
         def weights(node: Node, x: Int) -> Int:
             return self.forms.weight(node, chosen[node.name][0], x)
 
-        made = rewrite(self.graph, self.regions, encodings, weights, self.forms.content)
+        made = rewrite(self.graph, self.regions, encodings, self.forms, weights)
         return codes.unify(made, self.reach)
 
     def uniform(self, width: int) -> Chosen | None:

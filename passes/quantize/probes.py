@@ -44,8 +44,9 @@ class Errors:
 
 
 def runs(graph: Graph, data: Dataset, count: int) -> Iterator[tuple[Graph, dict[str, np.ndarray]]]:
-    """Graphs and inputs that together are the first `count` samples."""
-    count = min(count, data.size)
+    """Graphs and inputs that together are `count` samples from all over the data."""
+    data = data.spread(count)
+    count = data.size
     values = [kind for name, kind in graph.types.items() if name not in graph.constants]
     most = max(1, min(count, BATCH, ROOM // max(1, 4 * sum(kind.size for kind in values))))
     together = max(n for n in range(1, most + 1) if count % n == 0)

@@ -10,6 +10,7 @@ from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize import tables
 from codesign.passes.quantize.forms import Forms
+from codesign.passes.quantize.moments import moments
 from codesign.passes.quantize.pays import paying
 from codesign.passes.quantize.regions import ANCHORS, Regions, refusal
 from codesign.passes.quantize.retype import rewrite
@@ -25,11 +26,12 @@ class QuantizeInt8(Pass):
     """Store weights in signed 8-bit codes (per output channel) and activations in unsigned ones.
 
     Layers compute int8 x uint8 -> int32 and requantize by fixed-point multipliers (Jacob et al.,
-    2018). Ranges come from calibration data by `method`. Values joined by a concat, a pool or a
-    reshape share a scale; a layer whose result goes into a residual add keeps it in 32 bits, and
-    the add rounds once. Convolutions over three axes, and grouped ones but for depthwise, stay in
-    float; so do layers that `skip` names (patterns), and, unless `slower` allows it, what would not
-    get faster on the target, borders included.
+    2018). Ranges come from calibration data by `method`; biases make up for what rounding weights
+    does to a layer's mean result (Nagel et al., Data-Free Quantization, ICCV 2019). Values joined
+    by a concat, a pool or a reshape share a scale; a layer whose result goes into a residual add
+    keeps it in 32 bits, and the add rounds once. Convolutions over three axes, and grouped ones
+    but for depthwise, stay in float; so do layers that `skip` names (patterns), and, unless
+    `slower` allows it, what would not get faster on the target, borders included.
 
     Tables that are looked up (4096 float elements or more) are stored in signed codes with a scale
     for each column, and what reads a row decodes it. That saves memory rather than time, so they
@@ -87,11 +89,14 @@ class QuantizeInt8(Pass):
         ranges = spans(graph, regions, data, self.samples, how, context, self.name)
         encodings = ranges.forms(regions, dict.fromkeys(ranges.histograms, 8))
         wide = ACCUMULATOR_BITS if context.target is None else context.target.accumulator
-        weights = Forms(graph, self.per_channel, wide).all_of(8)
+        biased = [name for name in anchors if len(graph.by_name[name].operands) > 2]
+        rounded = Forms(graph, self.per_channel, wide)
+        rounded.moments = moments(graph, biased, (), data, context, self.name)
+        weights = rounded.all_of(8)
 
         def write(chosen: Regions) -> Graph:
             forms = {value: encodings[value] for value in chosen.codes}
-            return codes.unify(rewrite(graph, chosen, forms, weights))
+            return codes.unify(rewrite(graph, chosen, forms, rounded, weights))
 
         if self.slower or context.target is None or not context.target.floats:
             return write(regions)

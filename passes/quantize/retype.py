@@ -11,7 +11,7 @@ from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.encode import Decode, Encode
 from codesign.passes.quantize import scales
-from codesign.passes.quantize.forms import Content, Weights
+from codesign.passes.quantize.forms import Forms, Weights
 from codesign.passes.quantize.regions import Regions, through
 
 
@@ -19,14 +19,14 @@ def rewrite(
     graph: Graph,
     regions: Regions,
     encodings: Mapping[str, Int],
+    forms: Forms,
     weights: Weights,
-    content: Content | None = None,
 ) -> Graph:
     """`graph` with activation `encodings`, and those of `weights` for `regions.anchors`.
 
-    `content` is what of a weight is rounded, where that is not the weight itself.
+    `forms` say what of a weight is rounded, and the bias that goes with it.
     """
-    return _Rewriter(graph, regions, encodings, weights, content).run()
+    return _Rewriter(graph, regions, encodings, forms, weights).run()
 
 
 class _Rewriter:
@@ -37,15 +37,15 @@ class _Rewriter:
         graph: Graph,
         regions: Regions,
         encodings: Mapping[str, Int],
+        forms: Forms,
         weights: Weights,
-        content: Content | None,
     ) -> None:
         self.graph, self.regions, self.encodings = graph, regions, encodings
-        self.weights, self.content = weights, content
+        self.forms, self.weights = forms, weights
         self.builder = Builder(graph.name)
         self.now: dict[str, str] = {}
         self.plain: dict[str, str] = {}
-        self.coded: dict[tuple[str, Int], str] = {}
+        self.coded: dict[tuple[str, Int, str], str] = {}
 
     def run(self) -> Graph:
         for value in self.graph.inputs:
@@ -112,14 +112,12 @@ class _Rewriter:
         x, w = node.operands[:2]
         bias = node.operands[2] if len(node.operands) > 2 else None
         coded = self.encodings[x]
-        array = self.graph.constants[w].array
-        offsets = None if bias is None else self.graph.constants[bias].array
         form = self.weights(node, coded)
-        if self.content is not None:
-            array = self.content(w, form)
-        inputs = [self.value(x), self.constant(w, array, form)]
+        inputs = [self.value(x), self.constant(w, self.forms.content(node, form, coded), form)]
+        offsets = self.forms.corrected(node, form, coded)
         if offsets is not None and bias is not None:
-            inputs.append(self.constant(bias, offsets, scales.accumulator(coded, form, 0)))
+            wide = scales.accumulator(coded, form, 0)
+            inputs.append(self.constant(bias, offsets, wide, node.name))
         value = self.builder.op(node.op, *inputs, name=node.name)
         self.now[node.name] = value
         if node.name in self.regions.accumulators:
@@ -128,14 +126,17 @@ class _Rewriter:
         elif node.name in self.encodings:
             self.retype(value, self.encodings[node.name])
 
-    def constant(self, name: str, array: np.ndarray, form: Int) -> str:
-        """A coded constant: its values on the grid, its structure kept; shared by its readers."""
-        if (name, form) in self.coded:
-            return self.coded[name, form]
+    def constant(self, name: str, array: np.ndarray, form: Int, layer: str = "") -> str:
+        """A coded constant: its values on the grid, its structure kept.
+
+        Shared by its readers, unless it is of one `layer` alone.
+        """
+        if (name, form, layer) in self.coded:
+            return self.coded[name, form, layer]
         kind = self.graph.types[name].with_encoding(form)
         element = tuple(e for e in kind.encodings if e.role == "element")
         suffix = "int32" if form.width == ACCUMULATOR_BITS else f"int{form.width}"
         content = Const.share(project(element, array))
         value = self.builder.constant(content, f"{name}.{suffix}", kind.encodings)
-        self.coded[name, form] = value
+        self.coded[name, form, layer] = value
         return value

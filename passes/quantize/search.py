@@ -69,9 +69,14 @@ class Search:
         return as_programme(self.plan, self.cost, self.errors)
 
     @cached_property
+    def seen(self) -> Dataset:
+        """The samples that choices are measured on."""
+        return self.data.spread(SNR_SAMPLES)
+
+    @cached_property
     def reference(self) -> dict[str, np.ndarray]:
         """What the network in float answers."""
-        return answers(self.plan.graph, self.data, SNR_SAMPLES)
+        return answers(self.plan.graph, self.seen, SNR_SAMPLES)
 
     def look(self, picked: tuple[int, ...]) -> Found:
         """The composed network of the options `picked`."""
@@ -80,7 +85,7 @@ class Search:
             self.context.progress(f"{self.who}: measuring a choice", share)
             chosen = named(self.plan, self.programme, picked)
             graph = self.plan.build(chosen)
-            found = answers(graph, self.data, SNR_SAMPLES)
+            found = answers(graph, self.seen, SNR_SAMPLES)
             self.tried[picked] = Found(
                 chosen,
                 graph,

@@ -114,7 +114,7 @@ def test_sums_that_were_seen_leave_room_in_their_accumulators() -> None:
 
 
 def test_rounding_anew_beside_the_others_never_loses() -> None:
-    from codesign.passes.quantize import moments as of
+    from codesign.passes.quantize import compensate as of
     from codesign.passes.quantize.scales import spread
 
     random = np.random.default_rng(0)
@@ -126,7 +126,7 @@ def test_rounding_anew_beside_the_others_never_loses() -> None:
 
         def loss(found: np.ndarray, array: np.ndarray = array, sums: np.ndarray = sums) -> float:
             off = (array - found).reshape(len(sums), -1, sums.shape[1]).astype(np.float64)
-            damped = np.asarray(of._damped(sums))
+            damped = of._damped(sums)
             return float(np.einsum("gmk,gkl,gml->", off, damped, off))
 
         found = of.compensated(array, sums, scale, -4, 3)

@@ -15,4 +15,5 @@ def test_every_sample_is_run_once(room: int, count: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(probes, "ROOM", room)
     data = Dataset({"x": small_input(9)})
     found = [inputs["x"] for _, inputs in runs(small_graph(), data, count)]
-    assert np.array_equal(np.concatenate(found), data.inputs["x"][:count])
+    assert np.array_equal(np.concatenate(found), data.spread(count).inputs["x"])
+    assert len(np.concatenate(found)) == count

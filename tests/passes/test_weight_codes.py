@@ -1,19 +1,28 @@
 """Codes of weights at any width: scales, sums that fit, and rounding that is made up for."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from codesign.interpret.evaluate import evaluate
 from codesign.ir.builder import Builder
+from codesign.ir.const import Const
+from codesign.ir.encoding import project
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.matmul import Linear
+from codesign.passes.quantize import compensate
+from codesign.passes.quantize.compensate import Moments, compensated
 from codesign.passes.quantize.forms import Forms
-from codesign.passes.quantize.moments import compensated, windows
+from codesign.passes.quantize.moments import moments, windows
 from codesign.passes.quantize.scales import activation, reach, spread
+from codesign.rewrite.context import Context, Dataset
+from codesign.rewrite.score import answers
 from tests.passes.test_quantize_int8 import Net
 from tests.strategies import inputs_of
 
@@ -80,3 +89,60 @@ def test_few_codes_are_spread_for_the_least_squared_error(width: int, per_channe
     best = spread(array, width, per_channel)
     widest = np.abs(array).max(axis=1) / high
     assert error(best) < 0.9 * error(np.full(5, widest.max()) if not per_channel else widest)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.data(), st.sampled_from([4, 8]))
+def test_biases_make_up_for_what_rounding_does_to_the_mean(data: st.DataObject, width: int) -> None:
+    groups, kind = data.draw(st.sampled_from([1, 2, 4])), data.draw(st.integers(1, 2))
+    b = Net()
+    shape = (4 * kind, 4 // groups, 3, data.draw(st.integers(1, 3)))
+    w = b.constant(b.random.standard_normal(shape).astype(np.float32), "w")
+    bias = b.constant(b.random.standard_normal(shape[0]).astype(np.float32), "b")
+    op = Conv((data.draw(st.integers(1, 2)),) * 2, ((1, 1), (0, 2)), groups=groups)
+    graph = b.graph(b.op(op, b.x, w, bias, name="y"))
+    seen = Dataset({"x": b.random.standard_normal((6, 4, 8, 8), np.float32) + 2})
+    forms, coded = Forms(graph, True), activation(-4.0, 8.0, 8)
+    squared = ["y"] if data.draw(st.booleans()) else []
+    forms.moments = moments(graph, ["y"], squared, seen, Context(), "test")
+    node = graph.by_name["y"]
+    form = forms.weight(node, width, coded)
+    rounded = project((form,), forms.content(node, form, coded))
+    found = forms.corrected(node, form, coded)
+    assert found is not None
+    consts = {"w": Const(rounded, "float32"), "b": Const(found, "float32")}
+    made = replace(graph, constants=consts)
+    means = [answers(g, seen, 6)["y"].mean(axis=(0, 2, 3), dtype=np.float64) for g in (graph, made)]
+    np.testing.assert_allclose(means[1], means[0], atol=2e-5)
+    assert not np.array_equal(rounded, graph.constants["w"].array)
+
+
+def test_a_layer_without_bias_gets_none() -> None:
+    b = Net()
+    w = b.constant(b.random.standard_normal((3, 4, 1, 1)).astype(np.float32), "w")
+    graph = b.graph(b.op(Conv(), b.x, w, name="y"))
+    forms, coded = Forms(graph, True), activation(-1.0, 1.0, 8)
+    node = graph.by_name["y"]
+    assert forms.corrected(node, forms.weight(node, 4, coded), coded) is None
+
+
+def test_sums_that_fit_with_plain_rounding_fit_with_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One element is multiplied by so much that others move far to make up for its rounding."""
+    monkeypatch.setattr(compensate, "DAMPING", 1e-4)
+    random = np.random.default_rng(0)
+    b = Builder()
+    w = b.constant(random.uniform(0.2, 1, (64, 4)).astype(np.float32), "w")
+    graph = b.graph(b.op(Linear(), b.input("x", (1, 4)), w, name="y"))
+    node, coded = graph.by_name["y"], activation(0.0, 1.0, 8)
+    narrow, wide = Forms(graph, True, accumulator=18), Forms(graph, True)
+    seen = random.standard_normal((100, 1)) * [100, 1, 1, 1] + random.standard_normal((100, 4))
+    narrow.moments = wide.moments = Moments({}, {"w": (seen.T @ seen)[None].astype(np.float32)})
+    form = narrow.weight(node, 8, coded)
+    room = (1 << 16) / reach(coded)
+    free, kept = (
+        np.abs(forms.content(node, form, coded)).sum(axis=1) / form.scale.array
+        for forms in (wide, narrow)
+    )
+    assert (free > room).any() and (free <= room).any()
+    assert (kept <= room).all()
+    assert np.array_equal(kept[free <= room], free[free <= room])
