@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from codesign.cost.problem import Problem
-from codesign.cost.schedule import Level, levels_of
+from codesign.cost.schedule import Level, levels_of, places
 from codesign.machine.machine import Machine
 
 
@@ -27,16 +27,25 @@ class Laid:
         return tuple(loop for loop, _ in self.problem.bounds)
 
     def along(self, level: int) -> tuple[str, ...]:
-        """The axes that a level has instances along."""
+        """The axes that a level has instances along, in the machine's order."""
         if level == len(self.levels):
-            return tuple(axis.name for axis in self.machine.axes)
+            return places(self.machine)
         return self.levels[level][0].along
+
+    @cached_property
+    def nested(self) -> tuple[str, ...]:
+        """All axes with places, first those that outer memories lie along.
+
+        In this order they share the iterations of a loop: neighbours on the last have neighbours.
+        """
+        levels = range(len(self.levels) + 1)
+        return tuple(dict.fromkeys(axis for level in levels for axis in self.along(level)))
 
     @cached_property
     def elements(self) -> int:
         """The first level that every element has of its own; the elements themselves if none is."""
-        axes = {axis.name for axis in self.machine.axes}
-        return next(n for n in range(len(self.levels) + 1) if set(self.along(n)) == axes)
+        everywhere = places(self.machine)
+        return next(n for n in range(len(self.levels) + 1) if self.along(n) == everywhere)
 
     def ordered(self, named: Sequence[str]) -> tuple[str, ...]:
         """All loops, outermost first: those that an order names are the innermost."""

@@ -8,7 +8,7 @@ import numpy as np
 from codesign.cost.candidates import Amounts, Numbers
 from codesign.cost.evaluate import busy, evaluate
 from codesign.cost.operands import Densities
-from codesign.cost.schedule import levels_of
+from codesign.cost.schedule import levels_of, places
 from codesign.machine.machine import OPERANDS, Machine
 from codesign.mapping.aims import Keys, Mark, before, best_first, in_use, transfers
 from codesign.mapping.relax import relaxed
@@ -186,13 +186,13 @@ def _flow(flows: Mapping[str, Amounts], waiting: Amounts) -> Amounts:
 def _floor(space: Space, densities: Densities) -> float:
     """pJ that multiplications take, and memories that each element has of its own for them."""
     machine, macs = space.machine, space.problem.macs
-    path, axes = machine.datapath, {axis.name for axis in machine.axes}
+    path, everywhere = machine.datapath, places(machine)
     useful = densities.useful(path.spares)
     total = macs * path.picojoules(space.widths.input, space.widths.weight, useful)
     least = {**space.bits, "output": min(space.widths.partial, space.widths.result)}
     for operand in OPERANDS:
-        memory = machine.levels(operand)[-1]
-        if memory not in space.levels[0] and set(memory.along) == axes:
+        memory = next(m for level in reversed(space.levels) for m in level if operand in m.holds)
+        if memory not in space.levels[0] and memory.along == everywhere:
             needed = densities.useful(o for o in path.spares if o != operand)
             each = memory.write if operand == "output" else memory.read
             total += macs * needed * each * least[operand] / memory.width

@@ -16,6 +16,7 @@ from codesign.cost.schedule import Schedule
 from codesign.machine.machine import Operand
 
 Element = tuple[int, ...]
+Place = tuple[tuple[str, int], ...]
 Ranges = dict[str, range]
 
 
@@ -104,14 +105,15 @@ def visits(
     yield from inside(0, {loop: range(bound) for loop, bound in mapped.problem.bounds}, ())
 
 
-def instances(mapped: Mapped, level: int, ranges: Ranges) -> Iterator[tuple[Any, Ranges]]:
+def instances(mapped: Mapped, level: int, ranges: Ranges) -> Iterator[tuple[Place, Ranges]]:
     """Every instance that works on a tile: its place on each axis, and its own iterations."""
     own, along = mapped.own(level), mapped.along(level)
+    unrolled = dict(mapped.schedule.unrolled)
     spread = [
         (axis, loop, count)
-        for axis, pairs in mapped.schedule.unrolled
+        for axis in mapped.nested
         if axis in along
-        for loop, count in pairs
+        for loop, count in unrolled.get(axis, ())
     ]
     for places in product(*(range(count) for _, _, count in spread)):
         number = dict.fromkeys(ranges, 0)
@@ -147,21 +149,12 @@ def reloads(mapped: Mapped, operand: Operand, level: int) -> bool:
     return any(memory.reload and operand in memory.holds for memory in memories)
 
 
-def owner(mapped: Mapped, level: int, mine: Ranges) -> Any:
-    """Which instance of a level has the iterations `mine` in its tile."""
-    own, together, along = mapped.own(level), mapped.together(level), mapped.along(level)
-    found = []
-    for loop, iterations in mine.items():
-        counts = [
-            count
-            for axis, pairs in mapped.schedule.unrolled
-            if axis in along
-            for name, count in pairs
-            if name == loop
-        ]
-        if prod(counts) > 1:
-            found.append((loop, iterations.start % together[loop] // own[loop]))
-    return tuple(found)
+def source(mapped: Mapped, level: int, where: Place) -> Place:
+    """The instance of a level that serves what is at a place: the one at that place on its axes.
+
+    Nothing connects a place with another one's instance, so what it takes is what its own holds.
+    """
+    return tuple(pair for pair in where if pair[0] in mapped.along(level))
 
 
 def private(mapped: Mapped, operand: Operand, level: int) -> tuple[int, int, int, int]:
@@ -211,24 +204,24 @@ def walked(mapped: Mapped, operand: Operand, above: int, level: int) -> tuple[in
                 content = elements(mapped, operand, mine)
                 same = where in held and held[where][:-1] == at[:-1]
                 stays = kept[where] if same and slides(mapped, operand, level) else frozenset()
-                fresh.append((where, owner(mapped, above, mine), content - stays))
+                fresh.append((where, source(mapped, above, where), content - stays))
                 kept[where] = content
         if operand == "output":
             for _, _, content in fresh:
                 drained += len(content)
             up += len(
                 {
-                    (source, tuple(pair for pair in where if pair[0] in apart), element)
-                    for where, source, content in fresh
+                    (origin, tuple(pair for pair in where if pair[0] in apart), element)
+                    for where, origin, content in fresh
                     for element in content
                 }
             )
-            news = {(source, e) for _, source, content in fresh for e in content}
+            news = {(origin, e) for _, origin, content in fresh for e in content}
             filled += len(news & met)
             met |= news
         else:
             filled += sum(len(content) for _, _, content in fresh)
-            down += len({(source, e) for _, source, content in fresh for e in content})
+            down += len({(origin, e) for _, origin, content in fresh for e in content})
         held.update((where, at) for where, _, _ in fresh)
     if operand == "output":
         down = up - len(met)

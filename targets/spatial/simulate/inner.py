@@ -19,7 +19,6 @@ from codesign.targets.spatial.simulate.window import (
     digits,
     number,
     shape_of,
-    start,
 )
 
 
@@ -161,6 +160,6 @@ class Exchange:
         return found
 
     def _source(self, pair: Pair, loop: str, iterations: Grid) -> Grid:
-        """The instance of the outer level that has each iteration."""
+        """The instance of the outer level at the place of each iteration."""
         level = pair.outer if self.private(pair) else pair.inner
-        return number(self.plan, loop, pair.outer, start(self.plan, loop, level, iterations))
+        return digits(self.plan, loop, level, iterations, self.plan.along(pair.outer))

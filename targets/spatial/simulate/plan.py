@@ -45,8 +45,7 @@ class Plan(Laid):
     def array(self) -> int:
         """The level whose tiles elements keep and do iteration after iteration of."""
         last = len(self.levels) - 1
-        everywhere = {axis.name for axis in self.machine.axes}
-        return last if set(self.along(last)) == everywhere else last + 1
+        return last if self.along(last) == self.along(last + 1) else last + 1
 
     def holds(self, operand: Operand, level: int) -> bool:
         """Whether a memory of the level holds `operand`."""
@@ -65,12 +64,12 @@ class Plan(Laid):
 
     def places(self, loop: str, level: int) -> tuple[Place, ...]:
         """(axis, loop, count) of each axis that spreads `loop` over instances of a level."""
-        along = self.along(level)
+        along, unrolled = self.along(level), dict(self.schedule.unrolled)
         return tuple(
             (axis, name, count)
-            for axis, pairs in self.schedule.unrolled
+            for axis in self.nested
             if axis in along
-            for name, count in pairs
+            for name, count in unrolled.get(axis, ())
             if name == loop
         )
 

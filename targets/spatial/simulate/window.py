@@ -122,12 +122,6 @@ def instance(plan: Plan, loop: str, level: int, iterations: Grid) -> Grid:
     return iterations // together * plan.factor(loop, level) + iterations % together // own
 
 
-def start(plan: Plan, loop: str, level: int, iterations: Grid) -> Grid:
-    """The first iteration of the instance of a level that each iteration belongs to."""
-    own, together = plan.own[level][loop], plan.together[level][loop]
-    return iterations - iterations % together % own
-
-
 def number(plan: Plan, loop: str, level: int, iterations: Grid) -> Grid:
     """Which of a level's instances has each iteration of a loop in its tile."""
     if not plan.places(loop, level):

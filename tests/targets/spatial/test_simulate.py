@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codesign.cost.candidates import Candidates
@@ -16,6 +16,8 @@ from codesign.errors import RefusedError
 from codesign.targets.spatial.simulate.events import Moved
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
+from tests.cost.partly import partly
+from tests.cost.test_partly import halves
 from tests.cost.test_traffic import mapped
 from tests.cost.walk import Mapped
 
@@ -80,6 +82,17 @@ def test_sums_and_counts(case: Mapped, seed: int, zero: int) -> None:
         assert have == want
     assert found.macs == case.problem.macs
     assert found.busy == int(busy(Candidates.of(case.problem, case.machine, case.schedule))[0])
+
+
+@settings(deadline=None, max_examples=40)
+@given(partly(), st.integers(0, 2**32))
+@example(halves(1), 0)
+@example(halves(2), 0)
+def test_sums_and_counts_of_memories_along_some_axes(case: Mapped, seed: int) -> None:
+    codes = operands(case, seed)
+    found = run(case, codes)
+    assert np.array_equal(found.sums, direct(case.problem, codes))
+    assert list(found.moves) == amounts(case)
 
 
 @settings(deadline=None, max_examples=30)

@@ -167,6 +167,20 @@ def test_compressed_inputs_come_back_and_are_smaller() -> None:
     assert np.array_equal(found.sums, exact)
 
 
+def test_how_axes_are_named_changes_no_mapping() -> None:
+    """Elsewhere than on `partly` machines: the search and its bounds."""
+    problem, operands, exact = layer("plain")
+    memories = tuple(replace(m, along=m.along[::-1]) for m in EYERISS.memories)
+    lanes = replace(EYERISS, axes=(*EYERISS.axes, Axis("lanes", 1, ("n",))))
+    want = search(problem.padded(), EYERISS, WIDTHS)
+    for device in (replace(EYERISS, memories=memories), lanes):
+        found = search(problem.padded(), device, WIDTHS)
+        assert found.mark == want.mark
+        ran = simulate(problem, device, found.schedule, WIDTHS, operands)
+        assert np.array_equal(ran.sums, exact)
+        agree(ran, problem.padded(), device, found.schedule)
+
+
 def test_sums_begin_where_they_are_told() -> None:
     problem, operands, exact = layer("plain")
     bias = np.arange(7).reshape(1, 7, 1, 1) * 100
