@@ -112,12 +112,18 @@ class Problem:
 def problem_of(nest: LoopNest, inputs: Types, outputs: Types) -> Problem:
     """The problem of a nest of two operands and a result, whose types are given.
 
-    UnsupportedModelError if the nest is of another kind.
+    UnsupportedModelError if the nest is of another kind, or has nothing to do.
     """
     if len(nest.accesses) != 3:
         raise UnsupportedModelError(
             f"a loop nest over {len(nest.accesses)} operands has no cost model; it takes two "
             "operands and a result"
+        )
+    empty = [loop for loop, bound in nest.bounds if bound < 1]
+    if empty:
+        raise UnsupportedModelError(
+            f"loop {empty[0]} has no iterations, so there is nothing to map; expected at least one "
+            "element along each axis of what is multiplied"
         )
     types = [(outputs[0] if a.operand < 0 else inputs[a.operand]) for a in nest.accesses]
     names = _names(nest)

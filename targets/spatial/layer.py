@@ -43,7 +43,7 @@ def layer_of(
     try:
         problem, unfold = stated_of(group, machine, groups)
     except UnsupportedModelError as error:
-        return Refusal(str(error), "an array multiplies two operands")
+        return Refusal(str(error), "an array multiplies elements of two operands")
     left, right = (types[access.operand] for access in nest.accesses[:2])
     path = machine.datapath
     found = []

@@ -29,9 +29,23 @@ def test_the_slowest_of_many_is_what_drawing_gives(work: int, elements: int, use
     assert one(work, elements, useful) == pytest.approx(drawn.mean(), rel=0.01, abs=0.01)
 
 
-def test_both_formulas_meet() -> None:
-    below, above = (one(EXACT + n, 100, 0.3) / (EXACT + n) for n in (0, 1))
+@pytest.mark.parametrize(("work", "elements", "useful"), [(100_000, 1000, 2e-5), (20_000, 4, 1e-5)])
+def test_rare_work_among_much_that_is_skipped(work: int, elements: int, useful: float) -> None:
+    random = np.random.default_rng(0)
+    drawn = random.binomial(work, useful, (20_000, elements)).max(axis=1)
+    assert one(work, elements, useful) == pytest.approx(drawn.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("useful", [1e-4, 0.01, 0.3, 0.999])
+def test_both_formulas_meet(useful: float) -> None:
+    edge = int(EXACT / (useful * (1 - useful)))
+    below, above = (one(edge + n, 100, useful) for n in (-1, 2))
     assert below == pytest.approx(above, rel=1e-3)
+
+
+def test_more_work_takes_no_less() -> None:
+    found = slowest(np.arange(16_380, 16_390), np.full(10, 1000), 2e-5)
+    assert (np.diff(found) > 0).all()
 
 
 @settings(deadline=None, max_examples=40)
