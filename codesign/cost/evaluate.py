@@ -1,8 +1,9 @@
 """Cycles and energy of mapped layers, from what they move and what the array does.
 
 A pass is the work on one tile of the operand that stays in the elements. Multiplications and
-filling take turns; the flow between memories goes on meanwhile, and the slowest sets the pace (the
-roofline of Williams et al., CACM 2009, at every bus of every memory).
+filling take turns, unless the next tile loads while the one before is worked on; the flow between
+memories goes on meanwhile, and the slowest sets the pace (the roofline of Williams et al., CACM
+2009, at every bus of every memory).
 """
 
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ def evaluate(candidates: Candidates, widths: Widths, densities: Densities = DENS
     moved = exchange(candidates, widths, densities)
     kept = slowed(candidates, densities)
     compute = busy(candidates) * (kept * path.cycles(widths.input, widths.weight))
-    steady, first = _fill(candidates), _first(candidates, widths)
+    steady, first = _fill(candidates, compute), _first(candidates, widths)
     flows: dict[str, Amounts] = {}
     pace, waiting = compute + steady, 0.0 * compute
     for memory in reversed(machine.memories):
@@ -169,11 +170,18 @@ def passes(candidates: Candidates) -> Numbers:
     return total
 
 
-def _fill(candidates: Candidates) -> Amounts:
-    """Cycles of filling and draining the array, and of loading it unless that is hidden."""
-    timing = candidates.machine.timing
-    each = timing.skew + (0 if timing.hidden else timing.load)
-    return (passes(candidates) * each).astype(float)
+def _fill(candidates: Candidates, compute: Amounts) -> Amounts:
+    """Cycles of filling, draining and loading the array that multiplications do not hide.
+
+    Where loads hide, the first does not, and each other one only as far as the pass before lasts.
+    """
+    timing, count = candidates.machine.timing, passes(candidates).astype(float)
+    if not timing.hidden:
+        return count * (timing.skew + timing.load)
+    work = compute / count + timing.skew
+    longer = (count - 1) * np.maximum(timing.load - work, 0.0)
+    filled: Amounts = count * timing.skew + timing.load + longer
+    return filled
 
 
 def _first(candidates: Candidates, widths: Widths) -> Amounts:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import ceil, isclose
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,9 @@ from codesign.cost.schedule import Schedule
 from codesign.ir.dtype import DType
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.types import TensorType
+from codesign.machine.load import load_machine
 from codesign.machine.machine import Axis, Datapath, Machine, Memory, Operand, Timing
+from codesign.mapping.mapper import search
 
 WIDTHS = Widths(8, 8, 32, 8)
 SPREAD: dict[Operand, tuple[str, str]] = {
@@ -101,6 +104,28 @@ def test_scale_sim_formulas(
     load = 0 if stationary == "output" else rows
     layer = costs(systolic(rows, columns, stationary, product(n, c, m)))
     assert last_cycle(layer) == folds * (load + rows + columns + bounds[other] - 2) - 1
+
+
+@settings(deadline=None)
+@given(sizes, sizes, sizes, st.integers(1, 9), st.integers(1, 9), st.integers(0, 100))
+def test_loads_hide_behind_the_pass_before(
+    n: int, c: int, m: int, rows: int, columns: int, load: int
+) -> None:
+    """Tile by tile: each begins when it is loaded and the one before is done."""
+    given = systolic(rows, columns, "weight", product(n, c, m))
+    timing = replace(given.machine.timing, load=load, hidden=True)
+    hidden = replace(given, machine=replace(given.machine, timing=timing))
+    loaded = done = 0
+    for _ in range(ceil(c / rows) * ceil(m / columns)):
+        begun = max(loaded + load, done)
+        loaded, done = begun, begun + n + rows + columns - 2
+    assert isclose(costs(hidden).cycles[0], done)
+
+
+def test_a_product_of_one_row_waits_for_its_weights_on_tpu_v1() -> None:
+    machine = load_machine(Path("targets/spatial/machines/tpu_v1.toml"))
+    found = search(product(1, 128, 10), machine, WIDTHS)
+    assert found.costs.cycles[0] == 256 + 1
 
 
 @settings(deadline=None)

@@ -14,7 +14,7 @@ from codesign.cost.candidates import Candidates
 from codesign.cost.evaluate import evaluate
 from codesign.cost.operands import DENSE, Densities, Widths
 from codesign.cost.problem import Problem
-from codesign.machine.machine import Axis, Datapath, Machine, Memory, Operand
+from codesign.machine.machine import Axis, Datapath, Machine, Memory, Operand, Timing
 from codesign.mapping.aims import best_first, keys
 from codesign.mapping.gap import NoMappingError
 from codesign.mapping.mapper import search
@@ -42,6 +42,11 @@ def sparse(device: Machine) -> tuple[Machine, Densities]:
     memories = [replace(m, multicast=m.name != "buffer") for m in device.memories]
     path = replace(device.datapath, gate=("input",), skip=("weight",))
     return replace(device, memories=tuple(memories), datapath=path), Densities(0.6, 0.3, 1.0)
+
+
+def loading(device: Machine) -> tuple[Machine, Densities]:
+    """`device` with tiles of weights that load while the one before is worked on."""
+    return replace(device, timing=Timing("weight", 5, 1, hidden=True)), DENSE
 
 
 def spreads(problem: Problem, axis: Axis) -> list[dict[str, int]]:
@@ -99,7 +104,8 @@ def test_nothing_is_better(
 ) -> None:
     aims = data.draw(st.sampled_from(AIMS))
     device = machine(buffer, own, data.draw(st.sampled_from([4, 64])))
-    device, zeros = data.draw(st.sampled_from([(device, DENSE), sparse(device)]))
+    kinds = [(device, DENSE), sparse(device), loading(device)]
+    device, zeros = data.draw(st.sampled_from(kinds))
     want = everything(problem, device, aims, zeros)
     if want is None:
         with pytest.raises(NoMappingError) as caught:
