@@ -180,7 +180,8 @@ class Policy:
     in use), or a memory's name (the fewest bits it exchanges). Feature maps count as if they were
     compressed by `compress` there, which the choice does not know yet. Several images share a tile
     only where the axis `batch` holds all rows of one. Flows in `hidden` ("memory.operand") must not
-    take longer than the multiplications, if that can be.
+    take longer than the multiplications where the best mapping that sees to that is faster than the
+    best of all.
     """
 
     order: tuple[str, ...] = ("latency", "energy")

@@ -5,7 +5,12 @@ import pytest
 from benchmarks.accelerators import bit_fusion, eyeriss, eyeriss_v2, off, systolic, tile_period
 from benchmarks.published import BIT_FUSION, EYERISS, EYERISS_V2, SCALE_SIM, TPU, Chip, Fused, Pair
 from codesign import plugins
-from codesign.mapping.mapper import Found
+from codesign.cost.operands import Densities, Widths
+from codesign.cost.problem import Problem, problem_of
+from codesign.ir.dtype import DType
+from codesign.ir.ops.convolution import Conv
+from codesign.ir.types import TensorType
+from codesign.mapping.mapper import Found, search
 
 
 @pytest.mark.parametrize("layer", EYERISS, ids=lambda layer: layer.name)
@@ -23,6 +28,38 @@ def test_eyeriss_takes_what_the_chip_took(layer: Chip) -> None:
 def test_eyeriss_in_all() -> None:
     total = sum(float(eyeriss(layer).costs.cycles[0]) / 200e3 for layer in EYERISS)
     assert off(total, sum(layer.processing for layer in EYERISS)) < 0.08
+
+
+def line(channels: int, filters: int, kernel: int) -> Problem:
+    """A convolution in one dimension with 95 outputs a filter."""
+    x = TensorType((1, channels, 94 + kernel), DType.F32)
+    w = TensorType((filters, channels, kernel), DType.F32)
+    op = Conv(strides=(1,), pads=((0, 0),), dilations=(1,))
+    y = op.infer(x, w, None)
+    return problem_of(op.loops((x, w), y), (x, w), y)
+
+
+@pytest.mark.parametrize(("c", "m", "k"), [(4, 21, 5), (14, 6, 5), (6, 10, 7), (70, 6, 1)])
+def test_eyeriss_moves_as_little_of_a_line_as_it_can(c: int, m: int, k: int) -> None:
+    """Feature maps are not hidden by computing slowly, which would move more and take longer."""
+    machine, widths = plugins.make("target", "eyeriss").machine, Widths(16, 16, 16, 16)
+    found = search(line(c, m, k), machine, widths)
+    least = search(line(c, m, k), machine, widths, aims=("dram", "latency"))
+    assert found.proven
+    assert least.proven
+    assert found.mark[0] == least.mark[0]
+    assert found.costs.latency[0] < 1.3 * least.costs.latency[0]
+
+
+def test_eyeriss_hides_feature_maps_where_that_is_faster() -> None:
+    first = next(layer for layer in EYERISS if layer.name == "CONV1")
+    found, machine = eyeriss(first).costs, plugins.make("target", "eyeriss").machine
+    problem, widths = first.shape.problem().padded(), Widths(16, 16, 16, 16)
+    densities = Densities(1 - first.zeros[0], 1.0, 1 - first.zeros[1])
+    other = search(problem, machine, widths, densities, tuple(machine.mapping.order)).costs
+    assert found.flows["buffer.input"][0] <= found.compute[0]
+    assert other.flows["buffer.input"][0] > other.compute[0]
+    assert other.latency[0] > found.latency[0]
 
 
 LAYERS = {f"{net} {one.name}": one for net, layers in BIT_FUSION.items() for one, _ in layers}
