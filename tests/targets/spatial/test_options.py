@@ -43,7 +43,7 @@ def test_windows_are_laid_out_in_dram() -> None:
 def test_a_machine_file_is_called_by_the_name_in_it(tmp_path: Path) -> None:
     path = tmp_path / "other.toml"
     path.write_text(EYERISS.read_text().replace('"eyeriss"', '"mine"'))
-    with pytest.raises(RefusedError, match="^mine multiplies codes"):
+    with pytest.raises(RefusedError, match=r"^mine multiplies codes"):
         cd.compile(small_graph(), str(path), passes="place")
     compiled = cd.compile(small_graph(), str(path), calibration={"x": small_input(4)})
     assert compiled.manifest.linked_with == "nothing: it runs on the simulator of mine"
