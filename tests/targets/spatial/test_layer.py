@@ -42,7 +42,7 @@ def test_what_a_layer_hands_on_is_as_wide_as_what_it_takes(
 ) -> None:
     graph = product(*forms)
     machine = plugins.make("target", "systolic{array=4x4}").machine
-    found = layer_of(Group(graph, [graph.by_name["y"]]), machine, {})
+    found = layer_of(Group(graph, (graph.by_name["y"],)), machine, {})
     assert isinstance(found, Layer)
     have = found.widths
     assert (have.input, have.weight, have.partial, have.result) == widths
