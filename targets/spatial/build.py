@@ -30,7 +30,7 @@ class MachineText:
         """Write it into `folder`."""
         path = folder / MACHINE
         path.write_text(self.text, encoding="utf-8")
-        return Library(path, f"nothing: it runs on the simulator of {self.name}")
+        return Library(path, f"the simulator of {self.name}")
 
     def save_object(self, path: Path) -> None:
         """RefusedError: there is no code."""
@@ -56,9 +56,14 @@ def build(program: Program, target: Spatial) -> Built:
     constants = named_constants(program.graph)
     return Built(
         _plan(program),
-        MachineText(target.text, target.name),
+        MachineText(target.text, target.machine.name),
         {name: const.array for name, const in constants.items()},
-        report={"simulated": True, "layers": len(layers)},
+        report={
+            "simulated": True,
+            "layers": len(layers),
+            "outside": target.machine.memories[0].name,
+            "densities": dict(target.densities),
+        },
     )
 
 

@@ -21,6 +21,7 @@ from codesign.mapping.refusal import Refusal
 from codesign.targets.spatial.explain import explained
 from codesign.targets.spatial.layer import Layer, layer_of, layers_of, stated_of
 from codesign.targets.spatial.merge import densified
+from codesign.targets.spatial.pace import bound
 from codesign.targets.spatial.point import from_point, groups_of, to_point
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
@@ -113,8 +114,9 @@ class Mapped(Kernel):
     def cost(self, group: Group, point: Point) -> LayerCost:
         layer, machine = self._layer(group, point), self.given.machine
         costs = priced(layer, self.given, point)
-        cycles, energy = float(costs.cycles[0]), float(costs.picojoules[0])
+        cycles, energy = float(costs.latency[0]), float(costs.picojoules[0])
         parts = machine.datapath.parts(layer.widths.input, layer.widths.weight)
+        macs = layer.problem.macs * layer.densities.useful(machine.datapath.skip) / layer.groups
         moved = {
             m.name: int(costs.read[m.name][0] + costs.written[m.name][0]) // 8
             for m in machine.memories
@@ -124,10 +126,10 @@ class Mapped(Kernel):
             op=group.anchor.kind,
             kernel=self.name,
             macs=group.macs,
-            latency_ms=float(costs.latency[0]) / machine.clock * 1e3,
+            latency_ms=cycles / machine.clock * 1e3,
             cycles=cycles,
-            utilization=layer.problem.macs / layer.groups / (cycles * machine.elements * parts),
-            bound=costs.bound(),
+            utilization=min(1.0, macs / (cycles * machine.elements * parts)),  # but for rounding
+            bound=bound(machine, costs),
             energy_uj=energy / 1e6,
             traffic_bytes=moved,
             energy_parts_uj={name: float(pj[0]) / 1e6 for name, pj in costs.energy.items()},

@@ -34,7 +34,11 @@ def test_run_and_bench_say_what_is_modelled(cli: Cli, artifact: Path, tmp_path: 
     assert report["modelled"] is True and report["cycles"] > 0 and report["energy_uj"] > 0
     assert report["frames_per_second"] == pytest.approx(1e3 / report["latency_ms"])
     assert found["modelled"]["cycles"] == report["cycles"]
-    assert "modelled, not measured" in cli("bench", artifact, "--layers").out
+    assert [layer["name"] for layer in report["layers"] if layer["macs"]] == ["first", "second"]
+    assert report["chip_power_mw"] < report["power_mw"]
+    words = cli("bench", artifact, "--layers").out
+    assert "modelled, not measured" in words
+    assert "mW on the chip" in words and "mW with dram" in words
     assert "modelled" in cli("run", artifact, "--input", tmp_path / "c.npz").out
     refused(cli("bench", artifact, "--trace", tmp_path / "t.json"), 2, "simulated", "no runs")
 
@@ -49,4 +53,25 @@ def test_explain_draws_the_mapping(cli: Cli, artifact: Path) -> None:
     assert {one["resource"] for one in found["doubled"]} >= {"elements along rows"}
     assert all(one["latency"] <= 1 for one in found["doubled"] if "bandwidth" in one["resource"])
     text = cli("explain", artifact, "%second").out
-    assert "loop nest" in text and "twice the" in text and "bounds them" in text
+    assert "loop nest" in text and "twice the" in text and "bounds them" not in text
+    assert "transfers of dram that do not overlap with computing" in text
+    assert "1.000x the time, 1.000x the energy" not in text
+    assert text.count("changes nothing") == 1
+    assert "runs on the simulator of eyeriss" in cli("explain", artifact).out
+
+
+def test_where_zeros_are_skipped_they_are_called_so(cli: Cli, tmp_path: Path) -> None:
+    data, out = tmp_path / "c.npz", tmp_path / "out"
+    np.savez(data, x=small_input(2))
+    asked = ("--target", "eyeriss_v2", "--calibration", data)
+    done = cli("compile", MODEL, *asked, "-o", out)
+    assert done.code == 0 and "runs on the simulator of eyeriss_v2" in done.err
+    text = cli("run", out, "--input", data).out
+    assert "skipped" in text and "gated" not in text
+    assert "skipped" in cli("run", out, "--input", data, "--json").json["simulated"]
+
+
+def test_totals_of_an_estimate(cli: Cli, tmp_path: Path) -> None:
+    text = cli("estimate", MODEL, "--target", "eyeriss", "--passes", "place").out
+    total = next(line for line in text.splitlines() if line.startswith("total: "))
+    assert all(unit in total for unit in (" ms", " cycles", " uJ", " MACs"))
