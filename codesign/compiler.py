@@ -67,6 +67,11 @@ class Job:
         """This job without the passes that schedule: the others do not depend on them."""
         return replace(self, passes=[step for step in self.passes if not step.schedules])
 
+    def uncoded(self) -> "Job":
+        """This job without the passes that schedule or give widths: layers stay as given."""
+        left = self.unscheduled()
+        return replace(left, passes=[step for step in left.passes if not step.encodes])
+
 
 def compile_model(
     model: Any,

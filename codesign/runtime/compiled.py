@@ -102,7 +102,7 @@ class Compiled:
     @cached_property
     def _source(self) -> Source:
         """The program, where the artifact holds it as it is."""
-        seen = self.report["build"].get("densities", {})
+        seen = self.report.get("build", {}).get("densities", {})
         return Source.of(self.manifest.target, self.text, self.weights, self.library, seen)
 
     def explained(self, layer: str) -> dict[str, Any]:

@@ -75,3 +75,19 @@ def test_totals_of_an_estimate(cli: Cli, tmp_path: Path) -> None:
     text = cli("estimate", MODEL, "--target", "eyeriss", "--passes", "place").out
     total = next(line for line in text.splitlines() if line.startswith("total: "))
     assert all(unit in total for unit in (" ms", " cycles", " uJ", " MACs"))
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_what_was_asked_for_and_buys_nothing_is_said(
+    cli: Cli, tmp_path: Path, quiet: tuple[str, ...]
+) -> None:
+    data = tmp_path / "c.npz"
+    np.savez(data, x=small_input(2))
+    passes = "factorize-svd,prune-magnitude{sparsity=0.5},assign-bits"
+    asked = ("--target", "systolic", "--calibration", data, "--passes", passes)
+    done = cli("compile", MODEL, *asked, "-o", tmp_path / "out", *quiet)
+    assert done.code == 0, done.err
+    remark = next(x for x in done.out.splitlines() if x.startswith("prune-magnitude{"))
+    assert "zeros only take less to store" in remark
+    assert "factorize-svd: changed nothing" in done.out
+    assert "factorize-svd: %first: not done: " in done.out
