@@ -10,7 +10,6 @@ from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize.choice import UNITS, Cost, decibels, no_energy, total, with_rest
 from codesign.passes.quantize.forms import Forms
-from codesign.passes.quantize.moments import moments
 from codesign.passes.quantize.offers import offers
 from codesign.passes.quantize.plan import Plan
 from codesign.passes.quantize.probes import Errors
@@ -19,7 +18,6 @@ from codesign.passes.quantize.regions import Regions
 from codesign.passes.quantize.search import SNR_SAMPLES, Found, Search
 from codesign.passes.quantize.sensitivity import Table, table
 from codesign.passes.quantize.spans import check_options, spans
-from codesign.passes.quantize.sums import sums
 from codesign.passes.simplify import codes
 from codesign.rewrite.context import Context
 from codesign.rewrite.layers import skipped
@@ -130,6 +128,9 @@ class AssignBits(Pass):
 
     def plan(self, program: Program, context: Context) -> Plan | None:
         """The layers with open widths and the ranges of their values; None if there are none."""
+        from codesign.passes.quantize.moments import moments
+        from codesign.passes.quantize.sums import sums
+
         target, data = context.need_target(self.name), context.need_calibration(self.name)
         reach = codes.reach_of(target)
         graph = codes.unify(program.graph, reach)

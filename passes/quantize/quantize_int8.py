@@ -10,7 +10,6 @@ from codesign.ir.graph import Graph
 from codesign.ir.program import Program
 from codesign.passes.quantize import tables
 from codesign.passes.quantize.forms import Forms
-from codesign.passes.quantize.moments import moments
 from codesign.passes.quantize.pays import paying
 from codesign.passes.quantize.regions import ANCHORS, Regions, refusal
 from codesign.passes.quantize.retype import rewrite
@@ -29,9 +28,9 @@ class QuantizeInt8(Pass):
     2018). Ranges come from calibration data by `method`; biases make up for what rounding weights
     does to a layer's mean result (Nagel et al., Data-Free Quantization, ICCV 2019). Values joined
     by a concat, a pool or a reshape share a scale; a layer whose result goes into a residual add
-    keeps it in 32 bits, and the add rounds once. Convolutions over three axes, and grouped ones
-    but for depthwise, stay in float; so do layers that `skip` names (patterns), and, unless
-    `slower` allows it, what would not get faster on the target, borders included.
+    keeps it in 32 bits, and the add rounds once. Where the target takes floats, convolutions over
+    three axes and grouped ones but for depthwise stay in float; so do layers that `skip` names
+    (patterns), and, unless `slower` allows it, what would not get faster, borders included.
 
     Tables that are looked up (4096 float elements or more) are stored in signed codes with a scale
     for each column, and what reads a row decodes it. That saves memory rather than time, so they
@@ -64,7 +63,7 @@ class QuantizeInt8(Pass):
         check_options(self.name, self.percentile, self.samples)
 
     def run(self, program: Program, context: Context) -> Program:
-        graph = codes.unify(program.graph)
+        graph = codes.unify(program.graph, codes.reach_of(context.target))
         left = skipped(graph, self.skip, self.name, tables.lookups(graph))
         graph = self._layers(graph, left, context)
         target = None if self.slower else context.target
@@ -72,13 +71,15 @@ class QuantizeInt8(Pass):
 
     def _layers(self, graph: Graph, left: Collection[str], context: Context) -> Graph:
         """`graph` with convolutions and linear layers on codes, but those in `left`."""
-        anchors = []
+        from codesign.passes.quantize.moments import moments
+
+        anchors, reach = list[str](), codes.reach_of(context.target)
         for node in graph.nodes:
             if node.kind not in ANCHORS:
                 continue
             if node.name in left:
                 continue
-            if why := refusal(graph, node):
+            if why := refusal(graph, node, reach.any_window):
                 context.note(node.name, why, done=False)
             else:
                 anchors.append(node.name)
@@ -97,7 +98,7 @@ class QuantizeInt8(Pass):
 
         def write(chosen: Regions) -> Graph:
             forms = {value: encodings[value] for value in chosen.codes}
-            return codes.unify(rewrite(graph, chosen, forms, rounded, weights))
+            return codes.unify(rewrite(graph, chosen, forms, rounded, weights), reach)
 
         if self.slower or context.target is None or not context.target.floats:
             return write(regions)

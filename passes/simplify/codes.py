@@ -41,10 +41,13 @@ class Reach:
 
 
 def reach_of(target: Target | None) -> Reach:
-    """What layers compute on for `target`: what it offers beyond 8 bits is taken to be general."""
+    """What layers compute on for `target`.
+
+    A target that offers more than 8 bits, or that takes no floats, is taken to be general.
+    """
     pairs = [pair for kind in sorted(LAYERS) for pair in target.widths(kind)] if target else []
-    other = any(pair != (8, 8) for pair in pairs)
-    return Reach(max((8, *(max(pair) for pair in pairs))), other)
+    general = any(pair != (8, 8) for pair in pairs) or (target is not None and not target.floats)
+    return Reach(max((8, *(max(pair) for pair in pairs))), general)
 
 
 def unify(graph: Graph, reach: Reach = Reach()) -> Graph:

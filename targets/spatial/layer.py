@@ -31,8 +31,9 @@ def layer_of(
 ) -> Layer | Refusal:
     """The layer that `group` is on `machine`, or what of it the machine does not take.
 
-    Operands that are no codes count as the widest that the datapath takes; feature maps of which
-    the share that is not zero was not `seen`, as without zeros.
+    Operands that are no codes count as the widest that the datapath takes, and so does what a layer
+    in float hands on; feature maps of which the share that is not zero was not `seen`, as without
+    zeros.
     """
     anchor = group.anchor
     types = group.graph.input_types(anchor)
@@ -57,9 +58,11 @@ def layer_of(
                 f"assign at most {max(offered)} bits to them",
             )
         found.append(width)
-    result = bits(group.output_type)
-    sums = path.stored
-    widths = Widths(found[0], found[1], sums, sums if result is None else min(result, sums))
+    sums, result = path.stored, bits(group.output_type)
+    if result is None:  # a layer in float, or the last of those in codes
+        assert left is not None
+        result = max(path.input) if bits(left) is None else sums
+    widths = Widths(found[0], found[1], sums, min(result, sums))
     problem = problem.unfolded() if unfold else problem
     problem = problem.padded() if machine.padding else problem
     left_in, right_in = (a.operand for a in nest.accesses[:2])

@@ -91,6 +91,7 @@ WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from codesign.cli impo
     [
         (("passes",), 0),
         (("passes", "quantize-int8"), 0),
+        (("passes", "assign-bits"), 0),
         (("compile", "tests.small:small_program", "-o", "never-written", "--dry-run"), 0),
         (("estimate", "tests.small:small_program"), 2),
         (("show", "tests.small:training_model"), 2),

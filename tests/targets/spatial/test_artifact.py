@@ -9,8 +9,12 @@ import pytest
 
 import codesign as cd
 from codesign.errors import RefusedError, UsageError
+from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
+from codesign.ir.builder import Builder
 from codesign.ir.const import Const
+from codesign.ir.ops.activation import Relu
+from codesign.ir.ops.convolution import Conv
 from codesign.ir.parse import parse_program
 from codesign.runtime.compiled import Compiled
 from tests.small import small_graph, small_input
@@ -74,3 +78,20 @@ def test_layers_in_float_are_refused_by_name() -> None:
 def test_there_is_no_time_to_take() -> None:
     with pytest.raises(UsageError, match="runs on the simulator of eyeriss"):
         compiled_for("eyeriss").time(1)
+
+
+@pytest.mark.parametrize("target", ["tpu_v1", "systolic{array=8x8}", "eyeriss"])
+def test_any_convolution_runs_on_machines_that_take_no_floats(target: str) -> None:
+    b = Builder("net")
+    random = np.random.default_rng(0)
+    y = b.input("x", (1, 4, 7, 5))
+    for shape, groups in (((6, 2, 3, 3), 2), ((12, 1, 1, 3), 6), ((5, 12, 1, 1), 1)):
+        w = b.constant(random.standard_normal(shape).astype(np.float32), "w")
+        y = b.op(Relu(), b.op(Conv(groups=groups), y, w))
+    graph = b.graph(y, output_names=["out"])
+    seen = random.standard_normal((4, 4, 7, 5)).astype(np.float32)
+    compiled = cd.compile(graph, target, calibration={"x": seen}, measure="none")
+    x = seen[1:2]
+    assert np.array_equal(output(compiled, x), meant(compiled, x))
+    want = evaluate(graph, {"x": x})["out"]
+    assert np.abs(output(compiled, x) - want).max() < 0.1 * np.abs(want).max()
