@@ -27,6 +27,12 @@ from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
 from codesign.targets.spatial.target import MULTIPLY
 
+RECURRENT = frozenset({"rnn", "lstm", "gru"})
+UNROLL = (
+    "write the steps out before the model is exported, as torch.nn.RNNCell, LSTMCell or GRUCell in "
+    "a loop do: their products are linear layers, which map and get codes"
+)
+
 
 @dataclass(frozen=True)
 class Given:
@@ -170,7 +176,11 @@ class Host(Kernel):
     def refuse(self, group: Group) -> Refusal | None:
         if group.anchor.kind in MULTIPLY or group.macs:
             kind, taken = group.anchor.kind, ", ".join(sorted(MULTIPLY))
-            return Refusal(f"{kind} multiplies", f"the host does not; the array does, in {taken}")
+            return Refusal(
+                f"{kind} multiplies",
+                f"the host does not; the array does, in {taken}",
+                UNROLL if kind in RECURRENT else "",
+            )
         return None
 
     def layouts(self, group: Group) -> Layouts:

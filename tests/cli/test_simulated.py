@@ -91,3 +91,42 @@ def test_what_was_asked_for_and_buys_nothing_is_said(
     assert "zeros only take less to store" in remark
     assert "factorize-svd: changed nothing" in done.out
     assert "factorize-svd: %first: not done: " in done.out
+
+
+def test_check_names_layers_that_are_priced_but_cannot_be_compiled(
+    cli: Cli, tmp_path: Path
+) -> None:
+    model, data = "tests.small:attending_model", tmp_path / "c.npz"
+    np.savez(data, x=np.random.default_rng(0).normal(size=(3, 6, 16)).astype(np.float32))
+    asked = ("--target", "eyeriss", "--json")
+    plain = cli("check", model, *asked).json
+    coded = cli("check", model, *asked, "--calibration", data).json
+    assert plain["in_float"]["need_calibration"] == ["%y"]
+    assert coded["in_float"]["need_calibration"] == []
+    for found in (plain, coded):
+        (layer,) = found["in_float"]["never"]
+        assert layer.startswith("%product (matmul: ")
+    text = cli("check", model, "--target", "eyeriss", "--calibration", data).out
+    assert "cannot be compiled, as eyeriss takes no floats" in text
+    given = ("--target", "eyeriss", "--calibration", data)
+    done = cli("compile", model, *given, "-o", tmp_path / "out", "-q")
+    refused(done, 1, "in float: %product")
+    on_cpu = cli("check", model, "--target", "cpu", "--json").json
+    assert on_cpu["in_float"] == {"never": [], "need_calibration": []}
+
+
+def test_models_that_take_no_sample_are_refused(cli: Cli, tmp_path: Path) -> None:
+    model, out = "tests.small:empty_model", tmp_path / "out"
+    one, none = tmp_path / "one.npz", tmp_path / "none.npz"
+    np.savez(one, x=small_input(2))
+    np.savez(none, x=small_input(2)[:0])
+    for data in (one, none):
+        done = cli("compile", model, "--target", "eyeriss", "--calibration", data, "-o", out, "-q")
+        refused(done, 2, "no sample at a time", "[0, 3, 8, 8]")
+    for target in ("eyeriss", "bitfusion", "systolic"):
+        done = cli("compile", model, "--target", target, "-o", out, "-q")
+        refused(done, 4, "conv has nothing to multiply", "at least one sample")
+        assert cli("check", model, "--target", target).code == 4
+    done = cli("compile", model, "--target", "cpu", "-o", out, "-q", "--measure", "none")
+    assert done.code == 0, done.err
+    refused(cli("run", out, "--input", none), 2, "no sample at a time")
