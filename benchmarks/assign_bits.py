@@ -4,10 +4,11 @@ python -m benchmarks.assign_bits [--quick] [--only PATTERN] [--json FILE]
 
 For a signal-to-noise ratio of the outputs: modelled latency of the fastest single width that keeps
 it, over that of what assign-bits finds for it. The ratios are those of 16, 8 and 4 bits for all
-themselves, and round ones between. Ratios count on calibration data (as assign-bits is asked);
-`held_out_db` has them on data that nothing was chosen by. The demo network is calibrated on its
-Fashion-MNIST training images and held to test images, EfficientNet-Lite0 (real weights) on crops of
-scikit-image's photos and held to foolbox's. Nothing is timed but the search.
+themselves, and round ones between. Ratios count on half of the calibration data, to the other half
+of which rounding is fitted (as assign-bits does); `held_out_db` has them on data that nothing was
+chosen by. The demo network is calibrated on its Fashion-MNIST training images and held to test
+images, EfficientNet-Lite0 (real weights) on crops of scikit-image's photos and held to foolbox's.
+Nothing is timed but the search.
 """
 
 import sys
@@ -73,7 +74,7 @@ def searched(case: Case) -> Search:
     plan = step.plan(run_passes(before), job.context)
     assert plan is not None
     errors = step.errors(plan, job.context)
-    target, data = job.context.need_target(step.name), job.context.need_calibration(step.name)
+    target, data = job.context.need_target(step.name), step.judges(plan.graph, job.context)
     return Search(plan, errors, "latency", step.rounds, target, data, job.context, step.name)
 
 

@@ -1,6 +1,5 @@
 """Model + target + passes -> compiled program: the one main path."""
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -208,12 +207,6 @@ def usual(target: Target, calibrated: bool) -> str:
 def with_target(job: Job, target: Target) -> Job:
     """`job` for another target."""
     return replace(job, target=target, context=replace(job.context, target=target))
-
-
-def identity(job: Job) -> str:
-    """Tells models and passes apart, whatever the target."""
-    text = f"{job.program.graph} {resolved(job.passes, '', job.context.seed)}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def run_passes(job: Job) -> Program:

@@ -5,6 +5,7 @@ from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from codesign import spec
@@ -43,12 +44,18 @@ def find(what: str, name: str) -> type[Any]:
     return cls
 
 
-def make(what: str, text: str, options: Mapping[str, spec.Option] | None = None) -> Any:
-    """The pass or target that the spec `text` (and `options` beside it) describes.
+def parse(what: str, text: str) -> tuple[str, dict[str, spec.Option]]:
+    """Name and options of the pass or target that the spec `text` describes.
 
     The path of a machine's TOML file is short for target `machine{file=...}`.
     """
-    name, inline = spec.parse(text)
-    if what == "target" and text.strip().endswith(".toml"):
-        name, inline = "machine", {"file": text.strip()}
+    path = text.strip()
+    if what == "target" and path.endswith(".toml") and ("{" not in path or Path(path).exists()):
+        return "machine", {"file": path}
+    return spec.parse(text)
+
+
+def make(what: str, text: str, options: Mapping[str, spec.Option] | None = None) -> Any:
+    """The pass or target that `text` describes (see `parse`), with `options` beside its own."""
+    name, inline = parse(what, text)
     return spec.build(find(what, name), what, name, {**inline, **(options or {})})

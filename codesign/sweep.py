@@ -4,82 +4,130 @@ A sweep is `array=8x8..32x32,dataflow=ws|os`: options of the target, each with v
 or a range that doubles every number. What is finished is kept in a file, a line each.
 """
 
-import json
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from codesign import plugins, spec
-from codesign.errors import CodesignError, DataError, RefusedError, UnknownNameError, UsageError
+from codesign.errors import (
+    CodesignError,
+    GoalNotMetError,
+    RefusedError,
+    UnknownNameError,
+    UnsupportedModelError,
+    UsageError,
+)
+from codesign.points import Swept, keep, known
 from codesign.progress import Progress
 
 MOST = 1000
-NUMBER = re.compile(r"\d+")
+NUMBER = re.compile(r"[0-9]+")
+LONGEST = 18  # digits of a number in a range
+REFUSALS = (RefusedError, UnsupportedModelError, GoalNotMetError)  # by the target, of the model
+Options = Mapping[str, spec.Option]
+Estimator = Callable[[Any, Progress], Any]
 
 
-@dataclass(frozen=True)
-class Swept:
-    """One point: the target's spec and its totals, or why it was refused."""
+def points(target: str, text: str, options: Options | None = None) -> list[str]:
+    """The specs of a sweep's targets: those of `text`, over `target` with `options` beside its own.
 
-    target: str
-    latency_ms: float = 0.0
-    energy_uj: float | None = None
-    cycles: float = 0.0
-    refused: str = ""
-    best: bool = False
-
-    def json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return dict(self.__dict__)
-
-
-def points(target: str, text: str) -> list[str]:
-    """The specs of a sweep's targets; UsageError if it is none, RefusedError if over `MOST`."""
-    name, inline = spec.parse(target)
-    axes = []
-    for item in spec.split(text):
-        key, equals, values = item.partition("=")
-        if not equals or not values:
-            raise UsageError(f"--sweep has {item!r}, expected option=a..b or option=a|b")
-        axes.append([(key.strip(), value) for value in _values(values.strip(), key.strip())])
-    if not axes:
-        raise UsageError('--sweep is empty, expected as in "array=8x8..32x32,glb=64KiB..256KiB"')
+    UsageError if it is none, RefusedError if there are over `MOST`.
+    """
+    name, inline = plugins.parse("target", target)
+    given = {_plain(key): value for key, value in {**inline, **(options or {})}.items()}
+    axes = _axes(name, text, given)
     count = 1
-    for axis in axes:
-        count *= len(axis)
+    for values in axes.values():
+        count *= len(values)
     if count > MOST:
-        sizes = " x ".join(str(len(axis)) for axis in axes)
+        sizes = " x ".join(str(len(values)) for values in axes.values())
         raise RefusedError(
             f"--sweep asks for {sizes} = {count} targets, and {MOST} is the most; narrow a range"
         )
-    return [_spec(name, {**inline, **dict(picked)}) for picked in product(*axes)]
+    return [_spec(name, {**given, **dict(zip(axes, one, strict=True))}) for one in _all(axes)]
 
 
-def _spec(name: str, options: Mapping[str, Any]) -> str:
-    return f"{name}{{{','.join(f'{key}={value}' for key, value in options.items())}}}"
+def _all(axes: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    return list(product(*axes.values()))
+
+
+def _axes(name: str, text: str, given: Options) -> dict[str, list[str]]:
+    """Values of each option that `text` names; each an option of target `name`, and named once."""
+    options = [field.name for field in fields(plugins.find("target", name)) if field.init]
+    axes: dict[str, list[str]] = {}
+    for item in spec.split(text):
+        key, equals, values = item.partition("=")
+        key = _plain(key)
+        if not equals or not values.strip():
+            raise UsageError(f"--sweep has {item!r}, expected option=a..b or option=a|b")
+        if key not in options:
+            raise UnknownNameError(f"option of target {name}", key, options)
+        if key in axes or key in given:
+            also = "--sweep twice" if key in axes else "--sweep, and for the target itself"
+            raise UsageError(f"option {key} is given in {also}; leave one out")
+        axes[key] = _values(values.strip(), key)
+    if not axes:
+        raise UsageError('--sweep is empty, expected as in "array=8x8..32x32,glb=64KiB..256KiB"')
+    return axes
+
+
+def _plain(key: str) -> str:
+    return key.strip().replace("-", "_")
+
+
+def _spec(name: str, options: Options) -> str:
+    """The text of a target; UsageError if it would not be read as it is meant."""
+    text = f"{name}{{{','.join(f'{key}={value}' for key, value in options.items())}}}"
+    try:
+        _, found = spec.parse(text)
+    except UsageError:
+        found = {}
+    wrong = [key for key, value in options.items() if str(found.get(key)) != str(_read(value))]
+    if wrong:
+        raise UsageError(
+            f"--sweep cannot write target {text} down: {wrong[0]} has letters that mean something "
+            "there; rename the file"
+        )
+    return text
+
+
+def _read(value: spec.Option) -> spec.Option:
+    """What a value is as an option."""
+    return spec.literal(value) if isinstance(value, str) else value
 
 
 def _values(text: str, key: str) -> list[str]:
-    """`a|b|c`, or `a..b` with every number doubled from one to the next."""
+    """`a|b|c`, of which each may be `a..b` with every number doubled from one to the next."""
+    found: list[str] = []
+    for item in text.split("|"):
+        found += _range(item.strip(), f"--sweep {key}={text}")
+    for value in found:
+        if not value or found.count(value) > 1:
+            what = "a value is empty" if not value else f"{value!r} is there twice"
+            raise UsageError(f"--sweep {key}={text}: {what}; leave one out")
+    return found
+
+
+def _range(text: str, where: str) -> list[str]:
     first, dots, last = text.partition("..")
-    if not dots:
-        return [value.strip() for value in text.split("|")]
+    if not dots or last.startswith("/"):  # ../ is a folder
+        return [text]
     found = [first]
+    same = NUMBER.sub("#", first) == NUMBER.sub("#", last)
+    limits = [int(number[:LONGEST]) for number in NUMBER.findall(last)]
     while found[-1] != last:
-        numbers = [int(number) for number in NUMBER.findall(found[-1])]
-        limits = [int(number) for number in NUMBER.findall(last)]
-        same = NUMBER.sub("#", first) == NUMBER.sub("#", last)
+        numbers = [int(number[:LONGEST]) for number in NUMBER.findall(found[-1])]
         if (
             not same
-            or not numbers
+            or not any(numbers)
             or any(2 * n > most for n, most in zip(numbers, limits, strict=True))
         ):
             raise UsageError(
-                f"--sweep {key}={text}: {last!r} is not reached from {first!r} by doubling its "
+                f"{where}: {last!r} is not reached from {first!r} by doubling its "
                 f"numbers; after {found[-1]!r} comes more"
             )
         doubled = iter(numbers)
@@ -87,40 +135,68 @@ def _values(text: str, key: str) -> list[str]:
     return found
 
 
-Estimator = Callable[[Any], Any]
+def made(specs: Sequence[str]) -> dict[str, Any]:
+    """The targets of a sweep by their specs, all of them; UsageError if two of them are the same.
+
+    Whatever is wrong with one of them is told before anything is estimated.
+    """
+    found: dict[str, Any] = {}
+    seen: dict[str, str] = {}
+    for text in specs:
+        found[text] = target = plugins.make("target", text)
+        shown = spec.show(target.name, target)
+        if shown in seen:
+            raise UsageError(f"{seen[shown]} and {text} are the same target; leave one out")
+        seen[shown] = text
+    return found
 
 
 def swept(
-    targets: Sequence[str],
-    identity: str,
+    targets: Mapping[str, Any],
+    identity: Callable[[Any], str],
     estimate: Estimator,
     records: Path | None,
     progress: Progress,
 ) -> list[Swept]:
     """All points, those of `records` without estimating again; every new one is kept there at once.
 
-    `identity` tells models and passes apart: points of another one do not count.
+    `identity` tells apart all that the estimate of a target depends on: points of another one do
+    not count.
     """
-    known = dict(_known(records, identity)) if records else {}
+    before = known(records) if records else {}
     found = []
-    for number, target in enumerate(targets):
-        progress(target, number / len(targets))
-        one = known.get(target) or _estimated(target, estimate)
-        if records and target not in known:
-            _keep(records, identity, one)
+    for number, (text, target) in enumerate(targets.items()):
+        which = identity(target)
+        if which in before:
+            found.append(replace(before[which], target=text))
+            continue
+        one = _estimated(text, target, estimate, _part(progress, number, len(targets), text))
+        if records:
+            keep(records, which, one)
         found.append(one)
     return pareto(found)
 
 
-def _estimated(target: str, estimate: Estimator) -> Swept:
+def _part(progress: Progress, number: int, count: int, text: str) -> Progress:
+    """What a point reports of its own work, as part of the whole."""
+
+    def report(message: str, done: float) -> None:
+        more = f": {message}" if message else ""
+        progress(f"point {number + 1} of {count}: {text}{more}", (number + done) / count)
+
+    report("", 0.0)
+    return report
+
+
+def _estimated(text: str, target: Any, estimate: Estimator, progress: Progress) -> Swept:
     try:
-        total = estimate(plugins.make("target", target))
-    except (UsageError, UnknownNameError):
-        raise
-    except CodesignError as error:
-        return Swept(target, refused=str(error))
+        total = estimate(target, progress)
+    except REFUSALS as error:
+        return Swept(text, refused=str(error))
     cycles = sum(layer.cycles for layer in total.layers)
-    return Swept(target, total.latency_ms, total.energy_uj, cycles)
+    if not all(map(isfinite, (total.latency_ms, total.energy_uj or 0.0, cycles))):
+        raise CodesignError(f"the estimate for {text} is no finite number, so it is worth nothing")
+    return Swept(text, total.latency_ms, total.energy_uj, cycles)
 
 
 def pareto(found: Sequence[Swept]) -> list[Swept]:
@@ -135,33 +211,3 @@ def pareto(found: Sequence[Swept]) -> list[Swept]:
         return any(all(a <= b for a, b in zip(o, mine, strict=True)) and o != mine for o in others)
 
     return [Swept(**{**x.__dict__, "best": not x.refused and not beaten(x)}) for x in found]
-
-
-def _known(records: Path, identity: str) -> Iterator[tuple[str, Swept]]:
-    """Points of earlier runs; a line that was cut off by a killed run is passed over."""
-    if not records.exists():
-        return
-    lines = records.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines):
-        try:
-            entry = json.loads(line) if line else None
-            one = Swept(**entry["point"]) if entry and entry["of"] == identity else None
-        except (ValueError, TypeError, KeyError) as error:
-            if number == len(lines) - 1:
-                return
-            raise DataError(
-                f"line {number + 1} of {records} is no point of a sweep: {error}; give another file"
-            ) from None
-        if one is not None:
-            yield one.target, one
-
-
-def _keep(records: Path, identity: str, one: Swept) -> None:
-    """Add a point, whole and on disk; what a killed run left of a line goes first."""
-    text = json.dumps({"of": identity, "point": one.json()})
-    with records.open("ab+") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(f"{text}\n".encode())
-        file.flush()
-        os.fsync(file.fileno())

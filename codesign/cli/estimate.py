@@ -15,6 +15,7 @@ from codesign.errors import UsageError
 if TYPE_CHECKING:
     from codesign.analysis.estimate import Estimate
     from codesign.mapping.target import Target
+    from codesign.progress import Progress
 
 
 Sweep = Annotated[
@@ -61,19 +62,34 @@ def estimate_verb(asked: Asked, sweep: Sweep = None, output: Output = None) -> N
 
 
 def show_sweep(asked: Asked, text: str, records: Path | None) -> None:
-    """A row a target, the totals."""
-    from codesign.compiler import estimate_job, identity, with_target
-    from codesign.sweep import points, swept
+    """A row a target, the totals; all of them and the file are checked before the model is read."""
+    from codesign.cli.request import check_output_file, choose
+    from codesign.compiler import estimate_job, with_target
+    from codesign.identity import job_identity, target_identity
+    from codesign.points import check
+    from codesign.sweep import made, points, swept
+    from codesign.tune.informed import informed
 
-    targets = points(asked.target or "", text)
+    chosen = choose(asked.recipe, asked.passes, asked.assignments, "default")
+    base = asked.target if asked.target is not None else chosen.target or "cpu"
+    threads = {} if asked.threads is None else {"threads": asked.threads}
+    targets = made(points(base, text, threads))
+    if records is not None:
+        check_output_file(records, Path(asked.model))
+        check(records)
     with progress("estimate") as report:
-        work = replace(asked, target=targets[0]).job(report)
-        name = work.program.graph.name
+        work = replace(asked, target=next(iter(targets)), threads=None).job(report)
+        name, of = work.program.graph.name, job_identity(work)
+        targets = {
+            text: informed(target, asked.tuning_records, asked.device)
+            for text, target in targets.items()
+        }
 
-        def estimate(target: "Target") -> "Estimate":
-            return estimate_job(with_target(work, target))
+        def estimate(target: "Target", part: "Progress") -> "Estimate":
+            one = with_target(work, target)
+            return estimate_job(replace(one, context=replace(one.context, progress=part)))
 
-        found = swept(targets, identity(work), estimate, records, report)
+        found = swept(targets, lambda one: target_identity(of, one), estimate, records, report)
     if settings.json:
         result({"model": name, "sweep": text, "points": [one.json() for one in found]})
         return

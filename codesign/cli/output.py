@@ -36,24 +36,29 @@ def say(text: str) -> None:
 
 def tell(event: Mapping[str, Any]) -> None:
     """An event for a script: one JSON object in a line on stderr."""
-    print(json.dumps(dict(event), default=_plain), file=sys.stderr, flush=True)
+    print(_dumped(dict(event)), file=sys.stderr, flush=True)
 
 
 def result(data: dict[str, Any]) -> None:
     """The one JSON object of a verb that was asked for --json."""
-    print(json.dumps(data, indent=1, default=_plain))
+    print(_dumped(data, 1))
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """`data` in the file `path`, whole or not at all."""
     from codesign.runtime.folder import write_file
 
-    text = json.dumps(data, default=_plain).encode()
+    text = _dumped(data).encode()
 
     def fill(stream: BinaryIO) -> None:
         stream.write(text)
 
     write_file(path, fill)
+
+
+def _dumped(data: dict[str, Any], indent: int | None = None) -> str:
+    """`data` as JSON; ValueError for what JSON has no number for, such as nan."""
+    return json.dumps(data, indent=indent, default=_plain, allow_nan=False)
 
 
 def _plain(value: object) -> object:

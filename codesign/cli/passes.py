@@ -1,6 +1,6 @@
 """`codesign passes`: what passes there are, or one of them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,9 @@ from codesign.cli import options
 from codesign.cli.output import result, say, settings
 from codesign.cli.tables import show_table
 from codesign.errors import UsageError
+
+if TYPE_CHECKING:
+    from codesign.machine.machine import Machine
 
 
 def passes_verb(
@@ -21,13 +24,12 @@ def passes_verb(
 
 
 def listing(what: str, name: str | None) -> None:
-    """All passes or targets with a line each, or one with its options."""
+    """All passes or targets with a line each, or one with its options, and its machine."""
     from codesign import plugins
-    from codesign.cli.describe import describe, summary, text
+    from codesign.cli.describe import describe, summary
 
     if name is not None:
-        entry = describe(name, plugins.find(what, name))
-        result(entry) if settings.json else typer.echo(text(entry))
+        show_one(what, name)
         return
     found = []
     for known in sorted(plugins.table(what)):
@@ -41,3 +43,34 @@ def listing(what: str, name: str | None) -> None:
         return
     columns = ((what, lambda row: str(row[0])), ("what it does", lambda row: summary(row[1])))
     show_table("", columns, found, left=2)
+
+
+def show_one(what: str, name: str) -> None:
+    """A pass or target with its options; of a target, also the machine that it is."""
+    from codesign import plugins
+    from codesign.cli.describe import describe, text
+    from codesign.machine.facts import facts, lines
+
+    known = plugins.parse(what, name)[0] if what == "target" else name
+    entry = describe(known, plugins.find(what, known))
+    machine = machine_of(name, known) if what == "target" else None
+    if settings.json:
+        result(entry if machine is None else {**entry, "machine": facts(machine)})
+        return
+    typer.echo(text(entry))
+    if machine is not None:
+        typer.echo("\n".join(["", *lines(machine)]))
+
+
+def machine_of(text: str, name: str) -> "Machine | None":
+    """What the target `text` is as a machine; None where it is none, or lacks options to be one."""
+    from codesign import plugins
+    from codesign.machine.machine import Machine
+
+    try:
+        found = getattr(plugins.make("target", text), "machine", None)
+    except UsageError:
+        if text.strip() != name:
+            raise
+        return None
+    return found if isinstance(found, Machine) else None

@@ -7,7 +7,8 @@ inside the tensor.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -57,9 +58,13 @@ def _sums(axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]) -> tu
     if runs is not None:
         sizes = np.maximum(runs[1] - runs[0], 0)
         return int(sizes.sum()), int(sizes.max())
-    alone = _alone(axis, bounds, extents)
-    if alone is not None:
-        return int(alone.sum()), int(alone.max())
+    grid = _grid(axis, bounds, extents)
+    if grid is not None:
+        table = grid.met.astype(np.int64)
+        for i in range(2):
+            starts = np.arange(0, grid.bounds[i], grid.extents[i])
+            table = np.add.reduceat(table, starts, axis=i)
+        return int(table.sum()), int(table.max())
     found = [
         _distinct(
             axis, starts, [min(s + e, b) for s, e, b in zip(starts, extents, bounds, strict=True)]
@@ -81,9 +86,9 @@ def _slid(
         before = np.where(anew[1:].reshape(-1, *[1] * (high.ndim - 1)), low[1:], high[:-1])
         fresh = np.maximum(high[1:] - np.maximum(low[1:], before), 0)
         return int(np.maximum(high[0] - low[0], 0).sum() + fresh.sum())
-    alone = _alone(axis, bounds, extents)
-    if alone is not None and axis.terms[number][1] > axis.terms[1 - number][1]:
-        return int(alone.sum())
+    grid = _grid(axis, bounds, extents)
+    if grid is not None:
+        return int(grid.fresh(number == _large(axis), span).sum())
     total = 0
     others = [range(0, b, e) for b, e in zip(bounds, extents, strict=True)]
     others[number] = range(1)
@@ -121,24 +126,69 @@ def _runs(
     return np.clip(low, 0, axis.extent), np.clip(last + 1, 0, axis.extent)
 
 
-def _alone(
-    axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]
-) -> NDArray[np.int64] | None:
-    """Elements by tiles of two loops of which one steps over all that the other reaches in a tile.
+@dataclass(frozen=True)
+class _Grid:
+    """An axis of two loops, the steps of one so many (`stride`) times those of the other.
 
-    None for other axes.
+    Arrays are [iterations of the larger loop, those of the smaller]. An iteration meets the element
+    that the next of the larger loop meets with the smaller `stride` back.
     """
+
+    axis: Follow
+    bounds: tuple[int, int]
+    extents: tuple[int, int]
+    stride: int
+
+    @cached_property
+    def places(self) -> list[NDArray[np.int64]]:
+        """Iterations, where their tiles start, where they end: [bound, 1] and [1, bound]."""
+        found = []
+        for bound, extent, shape in zip(self.bounds, self.extents, ((-1, 1), (1, -1)), strict=True):
+            at = np.arange(bound)
+            start = at // extent * extent
+            found += [one.reshape(shape) for one in (at, start, np.minimum(start + extent, bound))]
+        return found
+
+    @cached_property
+    def met(self) -> NDArray[np.bool_]:
+        """Iterations that meet elements of the tensor, each element of a tile met once."""
+        at, _, end, inner, start, _ = self.places
+        (_, one), (_, other) = self.axis.terms
+        index = self.axis.offset + max(one, other) * at + min(one, other) * inner
+        again = (at + 1 < end) & (inner - self.stride >= start)
+        found: NDArray[np.bool_] = (index >= 0) & (index < self.axis.extent) & ~again
+        return found
+
+    def fresh(self, large: bool, span: int) -> NDArray[np.bool_]:
+        """Which of these the tile before, of the larger or the smaller loop, has not met.
+
+        At multiples of `span` there is none before.
+        """
+        at, first, end, inner, start, stop = self.places
+        if large:
+            seen = inner + self.stride * (at - first + 1) < stop
+            return self.met & ~(seen & (first % span > 0))
+        steps = (inner - start) // self.stride + 1
+        seen = (at + steps < end) & (inner - steps * self.stride >= start - self.extents[1])
+        return self.met & ~(seen & (start % span > 0))
+
+
+def _grid(axis: Follow, bounds: tuple[int, ...], extents: tuple[int, ...]) -> _Grid | None:
+    """The axis as a grid; None if it is none."""
     if len(axis.terms) != 2:
         return None
-    (_, one), (_, other) = axis.terms
-    small = 0 if one < other else 1
-    if min(one, other) != 1 or extents[small] > max(one, other):
+    large = _large(axis)
+    step, least = axis.terms[large][1], axis.terms[1 - large][1]
+    if least < 1 or step % least:
         return None
-    met = axis.offset + np.add.outer(one * np.arange(bounds[0]), other * np.arange(bounds[1]))
-    found = ((met >= 0) & (met < axis.extent)).astype(np.int64)
-    for number in range(2):
-        found = np.add.reduceat(found, np.arange(0, bounds[number], extents[number]), axis=number)
-    return found
+    bound, extent = ((of[large], of[1 - large]) for of in (bounds, extents))
+    return _Grid(axis, bound, extent, step // least)
+
+
+def _large(axis: Follow) -> int:
+    """Which of two loops has the larger step."""
+    (_, one), (_, other) = axis.terms
+    return 0 if one >= other else 1
 
 
 def _inside(axis: Follow, bounds: tuple[int, ...]) -> bool:

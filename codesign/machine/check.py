@@ -1,21 +1,24 @@
 """What must hold between the parts of a machine, so that every cost is well defined."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
 
 from codesign.errors import MachineError
 from codesign.machine.machine import LOOPS, OPERANDS, Machine, Memory
 
+AIMS = ("latency", "energy", "edp", "elements")
+RESERVED = frozenset(
+    {*AIMS, "hidden", "mac", "idle", "array", "compute", "fill and drain", "host", "overhead"}
+)
 PLANE = ("n", "g", "m", "c", "y", "x", "r", "s")
 
 
 def check(machine: Machine) -> None:
     """MachineError, saying which key to change, unless `machine` makes sense."""
-    _names("memory", (memory.name for memory in machine.memories))
-    _names("axis", (axis.name for axis in machine.axes))
-    if not machine.clock:
-        raise MachineError('machine.clock is 0, expected a frequency such as "200 MHz"')
+    _names("memory", [memory.name for memory in machine.memories])
+    _names("axis", [axis.name for axis in machine.axes])
+    _check_reserved(machine)
     for memory in machine.memories:
         _check_memory(machine, memory)
     _check_levels(machine)
@@ -26,12 +29,29 @@ def check(machine: Machine) -> None:
     _check_mapping(machine)
 
 
-def _names(what: str, names: Iterable[str]) -> None:
+def _names(what: str, names: Sequence[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
             raise MachineError(f"two tables [[{what}]] are called {name!r}; names must differ")
         seen.add(name)
+
+
+def _check_reserved(machine: Machine) -> None:
+    """No memory is called as an aim, a part of the costs, or a bus of another memory."""
+    buses = {f"{m.name}.{o}": m.name for m in machine.memories for o in (*OPERANDS, "all")}
+    for memory in machine.memories:
+        if memory.name in RESERVED:
+            raise MachineError(
+                f"a memory is called {memory.name!r}, a name that costs and aims have for "
+                f"something else, as {', '.join(sorted(RESERVED - {memory.name}))}; call it "
+                "something else"
+            )
+        if memory.name in buses:
+            raise MachineError(
+                f"a memory is called {memory.name!r}, as is a flow of memory "
+                f"{buses[memory.name]}; call it something else"
+            )
 
 
 def _check_memory(machine: Machine, memory: Memory) -> None:
@@ -150,7 +170,7 @@ def _check_mapping(machine: Machine) -> None:
     """The policy names aims, axes and flows that there are."""
     policy = machine.mapping
     memories = {memory.name: memory for memory in machine.memories}
-    aims = ("latency", "energy", "edp", "elements", *memories)
+    aims = (*AIMS, *memories)
     for aim in policy.order:
         if aim not in aims:
             raise MachineError(f"mapping.order names {aim!r}; aims are {', '.join(aims)}")

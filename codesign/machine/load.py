@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from codesign.machine.units import quantity
 
 Reader = Callable[[object, str], Any]
 Keys = Mapping[str, Reader]
+LARGEST = 1 << 63
 
 
 def load_machine(path: Path | str) -> Machine:
@@ -42,26 +44,44 @@ def read_machine(path: Path | str) -> str:
     """The text of the machine file at `path`; MachineError if it cannot be read."""
     path = Path(path)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8-sig")  # some editors begin with a byte order mark
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise MachineError(f"machine file {path} cannot be read: {why}") from None
 
 
 def parse_machine(text: str, where: str = "machine") -> Machine:
     """The machine that TOML `text` describes; `where` names it in messages."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MachineError(f"{where} is no TOML: {error}") from None
+    content = _content(text, where)
     try:
         machine = _machine(content)
         check(machine)
-    except MachineError as error:
-        raise MachineError(f"{where}: {error}") from None
-    except UnknownNameError as error:
+    except (MachineError, UnknownNameError) as error:
         raise MachineError(f"{where}: {error}") from None
     return machine
+
+
+def _content(text: str, where: str) -> dict[str, Any]:
+    """What TOML `text` says, in tables as deep and integers as long as can be shown."""
+    try:
+        found = tomllib.loads(text)
+        _check_integers(found)
+    except tomllib.TOMLDecodeError as error:
+        raise MachineError(f"{where} is no TOML: {error}") from None
+    except ValueError:
+        raise MachineError(f"{where}: an integer has more than TOML's 64 bits") from None
+    except RecursionError:
+        raise MachineError(f"{where} is nested too deep; expected tables of keys") from None
+    return found
+
+
+def _check_integers(value: object) -> None:
+    """ValueError for integers that TOML does not have: Python would not show the longest."""
+    if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+        raise ValueError
+    if isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            _check_integers(one)
 
 
 def _machine(content: Mapping[str, Any]) -> Machine:
@@ -83,7 +103,28 @@ def _machine(content: Mapping[str, Any]) -> Machine:
         timing=found.get("timing", Timing()),
         mapping=found.get("mapping", Policy()),
     )
+    _check_unlimited(made, content)
     return made if table is None else _priced(made, TABLES[table], content)
+
+
+def _check_unlimited(machine: Machine, content: Mapping[str, Any]) -> None:
+    """An inner memory without end is one only where its file says so, and what it costs."""
+    outer = {machine.levels(o)[0].name for o in OPERANDS if machine.levels(o)}
+    for memory, given in zip(machine.memories, content["memory"], strict=True):
+        if memory.capacity < inf or memory.name in outer:
+            continue
+        if "capacity" not in given:
+            raise MachineError(
+                f"memory {memory.name}.capacity is missing, which only the outermost memory may "
+                'leave out; write a size such as "64 KiB", or "unlimited" with its own read and '
+                "write"
+            )
+        lacks = [key for key in ("read", "write") if key not in given]
+        if lacks:
+            raise MachineError(
+                f'memory {memory.name}.capacity is "unlimited" inside another memory, so no table '
+                f'tells its energy; write {" and ".join(lacks)} too, such as "2 pJ"'
+            )
 
 
 def _priced(machine: Machine, table: Energies, content: Mapping[str, Any]) -> Machine:
@@ -122,6 +163,7 @@ def _tables(
     found = []
     for number, one in enumerate(given):
         name = one.get("name") if isinstance(one, Mapping) else None
+        name = name if isinstance(name, str) and name.isprintable() else None
         found.append(make(**_table(keys, one, f"{key} {name or number}", needs)))
     return tuple(found)
 
@@ -129,7 +171,16 @@ def _tables(
 def _text(value: object, key: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise MachineError(f"{key} is {value!r}, expected some text in quotes")
+    if not all(letter.isprintable() or letter in "\t\n" for letter in value):
+        raise MachineError(f"{key} is {value!r}, expected text without control characters")
     return value
+
+
+def _name(value: object, key: str) -> str:
+    text = _text(value, key)
+    if not text.isprintable() or text != text.strip():
+        raise MachineError(f"{key} is {text!r}, expected a name: printable, no space around it")
+    return text
 
 
 def _flag(value: object, key: str) -> bool:
@@ -167,8 +218,8 @@ def _bits(value: object, key: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return _whole(value, key, 1, 1 << 20)
     size = quantity(value, units.SIZE, key)
-    if size < 1 or size != int(size):
-        raise MachineError(f"{key} is {value!r}, expected at least one whole bit")
+    if not size.is_integer() or size > 1 << 20:
+        raise MachineError(f"{key} is {value!r}, expected 1 to {1 << 20} b, a whole number of them")
     return int(size)
 
 
@@ -209,7 +260,7 @@ _widths: Reader = partial(_list, partial(_whole, low=1, high=32))
 _loops: Reader = partial(_list, partial(_word, LOOPS))
 
 MACHINE: Keys = {
-    "name": _text,
+    "name": _name,
     "clock": partial(_quantity, units.FREQUENCY),
     "technology": partial(_quantity, units.LENGTH),
     "voltage": partial(_quantity, units.VOLTAGE),
@@ -222,7 +273,7 @@ MACHINE: Keys = {
     "energies": partial(_word, tuple(TABLES)),
 }
 MEMORY: Keys = {
-    "name": _text,
+    "name": _name,
     "holds": _operands,
     "capacity": partial(_quantity, units.SIZE),
     "width": _bits,
@@ -244,7 +295,7 @@ MEMORY: Keys = {
     "apart": _flag,
 }
 AXIS: Keys = {
-    "name": _text,
+    "name": _name,
     "size": partial(_whole, low=1, high=1 << 20),
     "unroll": _texts,
     "sums": _flag,

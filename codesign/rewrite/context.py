@@ -80,6 +80,13 @@ class Dataset:
         """The first `count` samples."""
         return self.part(0, count)
 
+    def halves(self, batch: int) -> tuple["Dataset", "Dataset"]:
+        """The first half and the rest, in whole batches; all twice where that is one batch."""
+        middle = self.size // batch // 2 * batch
+        if not middle:
+            return self, self
+        return self.part(0, middle), self.part(middle, self.size)
+
     def spread(self, count: int) -> "Dataset":
         """`count` samples from all over, in order: neighbours are often of one class or scene."""
         if count >= self.size:

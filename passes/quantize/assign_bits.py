@@ -19,7 +19,7 @@ from codesign.passes.quantize.search import SNR_SAMPLES, Found, Search
 from codesign.passes.quantize.sensitivity import Table, table
 from codesign.passes.quantize.spans import check_options, spans
 from codesign.passes.simplify import codes
-from codesign.rewrite.context import Context
+from codesign.rewrite.context import Context, Dataset
 from codesign.rewrite.layers import skipped
 from codesign.rewrite.pass_ import Need, Pass
 from codesign.rewrite.recorder import costs
@@ -35,7 +35,8 @@ class AssignBits(Pass):
     the trace of the Hessian (`measure=hessian`, by `vectors` signs; Dong et al., HAWQ-V2, NeurIPS
     2020). An integer programme then makes the sum of costs least for a bound on the sum of errors,
     or the reverse, exactly. As errors are only nearly additive, the network is measured and the
-    bound corrected in at most `rounds` rounds; what was measured is noted.
+    bound corrected in at most `rounds` rounds; what was measured is noted. Errors are measured on
+    the second half of the calibration data, rounding is fitted to the first.
 
     `cost` is `latency` (ms), `energy` (uJ) or `bytes` of all constants. `snr` asks for the least
     cost at which the outputs keep this signal-to-noise ratio in dB to the network in float that
@@ -105,7 +106,7 @@ class AssignBits(Pass):
         plan = self.plan(program, context)
         if plan is None:
             return program
-        data, target = context.need_calibration(self.name), context.need_target(self.name)
+        data, target = self.judges(program.graph, context), context.need_target(self.name)
         if self._needs_base and isinstance(self.base, int) and plan.uniform(self.base) is None:
             raise unknown_base(self.base, plan, target, self.name, self.snr)
         errors = self.errors(plan, context)
@@ -146,14 +147,15 @@ class AssignBits(Pass):
         regions = Regions(graph, frozenset(found))
         how = self.method, self.percentile
         narrow = [name for name, prices in found.items() if min(prices)[0] < 8]
-        forms.moments = moments(graph, list(found), narrow, data, context, self.name)
+        fitted, _ = self._parts(graph, context)
+        forms.moments = moments(graph, list(found), narrow, fitted, context, self.name)
         forms.largest = sums(graph, list(found), data, self.samples)
         ranges = spans(graph, regions, data, self.samples, how, context, self.name)
         return with_rest(Plan(graph, found, regions, forms, ranges, reach, 8), target, self.name)
 
     def errors(self, plan: Plan, context: Context) -> Errors:
         """What each layer alone does to the outputs, by `measure`."""
-        data = context.need_calibration(self.name)
+        data = self.judges(plan.graph, context)
         if self.measure == "output":
             from codesign.passes.quantize.output_error import output_errors
 
@@ -161,6 +163,15 @@ class AssignBits(Pass):
         from codesign.passes.quantize.hessian import hessian_errors
 
         return hessian_errors(plan, data, self.probes, self.vectors, context, self.name)
+
+    def _parts(self, graph: Graph, context: Context) -> tuple[Dataset, Dataset]:
+        """The samples that rounding is fitted to, and others that say how well it does."""
+        batch = graph.types[graph.inputs[0]].shape[0]
+        return context.need_calibration(self.name).halves(batch)
+
+    def judges(self, graph: Graph, context: Context) -> Dataset:
+        """The samples on which choices are measured."""
+        return self._parts(graph, context)[1]
 
     def _chosen(self, search: Search) -> Found:
         """The best choice for what was asked; RefusedError if none meets it."""

@@ -40,12 +40,12 @@ def build(program: Program, target: Spatial) -> Built:
     """A placed `program` as `target`'s simulator takes it; RefusedError if layers are no codes."""
     floats = [node.name for node in in_float(program.graph)]
     if floats:
-        names = ", ".join(f"%{name}" for name in floats[:5])
+        machine, names = target.machine.name, ", ".join(f"%{name}" for name in floats[:5])
         more = f" and {len(floats) - 5} more" if floats[5:] else ""
         raise RefusedError(
-            f"{target.name} multiplies codes, and these layers are in float: {names}{more}; give "
-            "calibration data and assign-bits (only conv and linear layers with constant weights "
-            "have codes), or use `codesign estimate`, which prices them as the widest codes"
+            f"{machine} multiplies codes, and these layers are in float: {names}{more}; "
+            "give calibration data and assign-bits (only conv and linear layers with constant "
+            "weights have codes), or use `codesign estimate`, which prices them as the widest codes"
         )
     layers = [a for a in program.placement if a.kernel == Mapped.name]
     constants = named_constants(program.graph)

@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import ClassVar, Literal
 
 from codesign.errors import UsageError
 from codesign.machine.machine import OPERANDS
-from codesign.machine.units import SIZE, quantity
+from codesign.machine.units import FLOW, SIZE, quantity
 from codesign.targets.spatial.target import Spatial
 
 # What stays in the elements, what rows and columns take of the product, whether rows add up.
@@ -16,6 +17,7 @@ DATAFLOWS = {
     "is": ("input", "c", "n", True),
     "os": ("output", "n", "m", False),
 }
+LEAST = 2 * 32 * len(OPERANDS)  # bits of the buffer: two sums in each third of it
 BUFFER = """
 [[memory]]
 name = "{operand} buffer"
@@ -32,7 +34,7 @@ name = "systolic"
 clock = "1 GHz"
 cite = "Samajdar, Zhu, Whatmough, Mattina, Krishna, SCALE-Sim, 2018"
 assumptions = [
-    "convolutions are products of matrices, their windows laid out beforehand",
+    "convolutions are products of matrices, their windows laid out in DRAM beforehand",
     "each operand has a third of the buffer; energies are those of Sparseloop's 45 nm tables",
 ]
 
@@ -89,6 +91,7 @@ unfold = "all"
 class Systolic(Spatial):
     """A systolic array (SCALE-Sim, 2018): `array` rows x columns, a `glb` of so many bytes in all.
 
+    Convolutions are products of matrices: their windows are laid out in DRAM, and read from there.
     `dataflow` says what stays: weights (`ws`), outputs (`os`) or inputs (`is`); `flow` is what
     DRAM gives.
     """
@@ -113,7 +116,8 @@ class Systolic(Spatial):
             )
         rows, columns = int(found[1]), int(found[2])
         stationary, first, second, sums = DATAFLOWS[self.dataflow]
-        third = _size(self.glb) // 3
+        third = _third(self.glb)
+        quantity(self.flow, FLOW, "target systolic: flow")
         return TEXT.format(
             buffers="".join(BUFFER.format(operand=o, third=third) for o in OPERANDS),
             flow=self.flow,
@@ -129,6 +133,11 @@ class Systolic(Spatial):
         )
 
 
-def _size(text: str) -> int:
-    """Bytes of a size such as 256KiB."""
-    return int(quantity(text, SIZE, "target systolic: glb") // 8)
+def _third(text: str) -> int:
+    """Bytes that each operand has of a buffer of a size such as 256KiB."""
+    size = quantity(text, SIZE, "target systolic: glb")
+    if not LEAST <= size < inf:
+        raise UsageError(
+            f"target systolic: glb is {text!r}, expected at least {LEAST // 8} B, such as 256KiB"
+        )
+    return int(size // 8) // 3

@@ -40,7 +40,7 @@ class Spatial(Target):
     seconds: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.seconds <= 0:
+        if not self.seconds > 0:
             raise UsageError(f"target {self.name}: seconds is {self.seconds:g}, expected over 0")
         assert self.machine
 
@@ -115,7 +115,7 @@ class Spatial(Target):
         return tuple(remarks(program, self))
 
     def unlinkable(self) -> str:
-        return f"programs for {self.name} run on its simulator"
+        return f"programs for {self.machine.name} run on its simulator"
 
     def build(self, program: Program) -> Built:
         from codesign.targets.spatial.build import build

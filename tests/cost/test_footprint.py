@@ -22,7 +22,7 @@ def windows(draw: st.DrawFn) -> tuple[Follow, Problem, dict[str, int], dict[str,
     return axis, Problem(bounds, (axis,), (), ()), extents, spans
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=300)
 @given(windows())
 def test_agrees_with_counting(
     case: tuple[Follow, Problem, dict[str, int], dict[str, int]],

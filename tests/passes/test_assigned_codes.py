@@ -30,7 +30,7 @@ from tests.strategies import inputs_of
 
 def test_the_text_of_a_mixed_network_comes_back() -> None:
     before = residual()
-    after = apply(before, "assign-bits{snr=25}", context(before))
+    after = apply(before, "assign-bits{snr=30}", context(before))
     assert len(set(widths(after).values())) > 1
     text = print_program(Program(after))
     again = parse_program(text, named_constants(after))

@@ -41,8 +41,9 @@ def quality(before: Graph, after: Graph, data: Dataset) -> float:
 
 
 def data_of(context: Context) -> Dataset:
+    """The samples on which choices are measured."""
     assert context.calibration is not None
-    return context.calibration
+    return context.calibration.halves(1)[1]
 
 
 def only(*bits: int) -> Bricks:
