@@ -25,6 +25,7 @@ from codesign.rewrite.pass_ import Pass
 from codesign.rewrite.pipeline import run_pass, run_pipeline
 from codesign.rewrite.recipe import Recipe, Step, parse_passes, resolved
 from codesign.rewrite.recorder import Measure
+from codesign.rewrite.zeros import seeing
 from codesign.runtime.built import Built
 from codesign.runtime.compiled import Compiled
 from codesign.runtime.folder import scratch_folder
@@ -41,7 +42,6 @@ SIMPLIFY = (  # canonicalize first: it finds composite ops before folding change
     "dead-code",
 )
 SCHEDULE = ("place", "layout")
-ZEROS_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ class Job:
     def unscheduled(self) -> "Job":
         """This job without the passes that schedule: the others do not depend on them."""
         return replace(self, passes=[step for step in self.passes if not step.schedules])
+
+    def uncoded(self) -> "Job":
+        """This job without the passes that schedule or give widths: layers stay as given."""
+        left = self.unscheduled()
+        return replace(left, passes=[step for step in left.passes if not step.encodes])
 
 
 def compile_model(
@@ -163,9 +168,10 @@ def compile_job(
         job.program, job.passes, job.context, measure, tidying, require_speedup
     )
     job.context.progress("building", 1.0)
-    job.target.verify(placed)
-    built = job.target.build(placed)
-    compiled = finish(placed, job.target, built, ledger, job.recipe, measure)
+    target = seeing(job.target, placed.graph, job.context)
+    target.verify(placed)
+    built = target.build(placed)
+    compiled = finish(placed, target, built, ledger, job.recipe, measure)
     compiled.report["seconds"] = job.seconds + time.perf_counter() - started
     job.context.progress("done", 1.0)
     return compiled
@@ -189,15 +195,8 @@ def estimate_job(job: Job) -> Estimate:
     Where zeros count on the target and there is calibration data, with the zeros that are seen
     there.
     """
-    program, target = run_passes(job), job.target
-    data = job.context.calibration
-    if data is None or not target.counts_zeros:
-        return target.estimate(program)
-    from codesign.interpret.densities import densities
-
-    job.context.progress("counting zeros", 1.0)
-    seen = target.seen(densities(program.graph, data.batches(program.graph, ZEROS_SAMPLES)))
-    return seen.estimate(seen.place(program))
+    program = run_passes(job)
+    return seeing(job.target, program.graph, job.context).estimate(program)
 
 
 def usual(target: Target, calibrated: bool) -> str:

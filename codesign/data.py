@@ -109,6 +109,11 @@ def _checked(
 ) -> np.ndarray:
     if array.dtype != dtype and not np.can_cast(array.dtype, dtype, "same_kind"):
         raise DataError(f"{where}: array {name!r} is {array.dtype}, the model's input is {dtype}")
+    if 0 in shape[:1]:
+        raise DataError(
+            f"{where}: the model takes no sample at a time, its input {name!r} is {list(shape)}; "
+            "give it inputs of at least one sample"
+        )
     if array.ndim != len(shape) or array.shape[1:] != shape[1:] or len(array) < shape[0]:
         raise DataError(
             f"{where}: array {name!r} has shape {list(array.shape)}, the model's input "

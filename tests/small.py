@@ -9,6 +9,8 @@ from codesign.ir.graph import Graph
 from codesign.ir.ops.activation import Relu
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.elementwise import Add
+from codesign.ir.ops.matmul import Linear, MatMul
+from codesign.ir.ops.shape import Transpose
 from codesign.runtime.compiled import Compiled
 
 
@@ -32,6 +34,21 @@ def small_graph() -> Graph:
 def small_program() -> Graph:
     """What `tests.small:small_program` names on the command line."""
     return small_graph()
+
+
+def attending_model() -> Graph:
+    """A linear layer, and a product of its result `y` [1, 6, 16] with itself."""
+    b = Builder("attending")
+    weight = b.constant(np.eye(16, dtype=np.float32)[::-1] + 0.1, "w")
+    y = b.op(Linear(), b.input("x", (1, 6, 16)), weight, name="y")
+    return b.graph(b.op(MatMul(), y, b.op(Transpose((0, 2, 1)), y, name="t"), name="product"))
+
+
+def empty_model() -> Graph:
+    """A convolution that takes no sample at a time."""
+    b = Builder("empty")
+    weight = b.constant(np.ones((4, 3, 3, 3), np.float32), "w")
+    return b.graph(b.op(Conv(), b.input("x", (0, 3, 8, 8)), weight, name="y"), output_names=["y"])
 
 
 def broken_model() -> Graph:

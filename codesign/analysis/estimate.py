@@ -10,16 +10,18 @@ class LayerCost:
     """The cost of one placed group of ops.
 
     `macs` are the multiply-accumulates that its kernel does: a sparse one leaves the zeros out.
-    `latency_ms` is the whole time, `cycles` the time the compute array is busy or stalled on
-    on-chip memory, `energy_uj` None where the target has no energy model, `utilization` the share
-    of peak arithmetic, `bound` what limits it (`compute`, `memory`, `overhead`), `traffic_bytes`
-    bytes moved by memory level. `alternatives` are other kernels' latencies in ms. `origin` says
-    where the latency comes from: the kernel's `model`, the model corrected by the device's
-    `profile`, `tuned` (measured alone by the tuner), or `measured` in its network. What was tuned
-    keeps in `model_ms` the latency by the model, to be compared with those of `alternatives`, which
-    are always by the model. `error` is the relative standard error of `latency_ms`, None where it
-    is not known. `energy_parts_uj` is the energy by memory, of multiplications (`mac`) and of what
-    is drawn all the time (`idle`), where it is known.
+    `latency_ms` is the whole time, `cycles` what that is in cycles where one clock times all of it,
+    else what the model knows of them, `energy_uj` None where the target has no energy model,
+    `utilization` the share of peak arithmetic in that time (multiplications that are skipped are
+    none), `bound` what limits it (`compute`, `memory`, `overhead`, a bus; `a + b` where b follows a
+    and does not overlap with it), `traffic_bytes` bytes moved by memory level. `alternatives` are
+    other kernels' latencies in ms. `origin` says where the latency comes from: the kernel's
+    `model`, the model corrected by the device's `profile`, `tuned` (measured alone by the tuner),
+    or `measured` in its network. What was tuned keeps in `model_ms` the latency by the model, to be
+    compared with those of `alternatives`, which are always by the model. `error` is the relative
+    standard error of `latency_ms`, None where it is not known. `energy_parts_uj` is the energy by
+    memory, of multiplications (`mac`) and of what is drawn all the time (`idle`), where it is
+    known.
     """
 
     name: str

@@ -1,5 +1,6 @@
 """`codesign check`: per op, the kernel that takes it or why none does."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +11,7 @@ from codesign.cli.tables import show_table
 from codesign.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
+    from codesign.ir.graph import Graph
     from codesign.mapping.check import Verdict
 
 
@@ -17,24 +19,54 @@ if TYPE_CHECKING:
 def check_verb(asked: Asked) -> None:
     """Tell for each op of MODEL which kernel takes it, or why none does and what would help.
 
-    The passes of the recipe run first, so that the verdict is about what would be compiled.
+    The passes of the recipe run first, so that the verdict is about what would be compiled. On
+    targets that take no floats it names the layers that have no codes.
     """
     from codesign.compiler import run_passes
     from codesign.mapping.check import check
 
     work = asked.job()
-    verdicts = check(run_passes(work.unscheduled()), work.target)
-    show_verdicts(verdicts, work.program.graph.name, work.target.spec)
+    program = run_passes(work.unscheduled())
+    verdicts = check(program, work.target)
+    mapped = set() if work.target.floats else {v.node for v in verdicts if v.supported}
+    never, open_ = without_codes(program.graph, mapped)
+    show_verdicts(verdicts, work.program.graph.name, work.target.spec, never, open_)
     if not all(verdict.supported for verdict in verdicts):
         raise typer.Exit(UnsupportedModelError.exit_code)
 
 
-def show_verdicts(verdicts: "list[Verdict]", name: str, target: str) -> None:
-    """A row an op, then each refusal of what is unsupported."""
+def without_codes(graph: "Graph", among: Collection[str]) -> tuple[list[str], list[str]]:
+    """Layers in float `among` some that get no codes, with the reason, and those that could."""
+    from codesign.analysis.in_float import in_float
+    from codesign.passes.quantize.regions import ANCHORS, refusal
+
+    never, open_ = [], []
+    for node in (node for node in in_float(graph) if node.name in among):
+        why = "only conv and linear layers have codes"
+        if node.kind in ANCHORS:
+            why = refusal(graph, node, any_window=True)
+        if why:
+            never.append(f"%{node.name} ({node.kind}: {why})")
+        else:
+            open_.append(f"%{node.name}")
+    return never, open_
+
+
+def show_verdicts(
+    verdicts: "list[Verdict]", name: str, target: str, never: list[str], open_: list[str]
+) -> None:
+    """A row an op, each refusal of what is unsupported, layers that cannot be compiled as floats.
+
+    These are none where the target takes floats; else `never` are without codes whatever is done,
+    `open_` as long as no pass gives them any.
+    """
     bad = [verdict for verdict in verdicts if not verdict.supported]
     if settings.json:
         ops = [verdict.json() for verdict in verdicts]
-        result({"model": name, "target": target, "supported": not bad, "ops": ops})
+        floats = {"never": never, "need_calibration": open_}
+        result(
+            {"model": name, "target": target, "supported": not bad, "in_float": floats, "ops": ops}
+        )
         return
     if settings.verbose or not bad:
         show_table(
@@ -53,6 +85,18 @@ def show_verdicts(verdicts: "list[Verdict]", name: str, target: str) -> None:
         if settings.verbose or not verdict.supported:
             show_refusals(verdict)
     out.print(f"{len(verdicts) - len(bad)} of {len(verdicts)} ops have a kernel on {target}")
+    if never:
+        out.print(
+            f"in float, and cannot be compiled, as {target} takes no floats (`codesign estimate` "
+            f"prices them as its widest codes): {', '.join(never)}",
+            markup=False,
+        )
+    if open_:
+        out.print(
+            "in float, and compiled only once they have codes, which --calibration with "
+            f"assign-bits gives them: {', '.join(open_)}",
+            markup=False,
+        )
 
 
 def show_refusals(verdict: "Verdict") -> None:

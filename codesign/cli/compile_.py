@@ -83,10 +83,8 @@ def show_compiled(compiled: "Compiled", output: Path) -> None:
 
 def summary(report: dict[str, Any], output: Path) -> str:
     """One line: where, how large, how long, how linked."""
+    from codesign.cli.modelled import linked
     from codesign.cli.tables import size
 
     total = sum(entry.stat().st_size for entry in output.iterdir())
-    return (
-        f"wrote {output} ({size(total)}) in {report['seconds']:.1f} s; "
-        f"linked with {report['build']['linked_with']}"
-    )
+    return f"wrote {output} ({size(total)}) in {report['seconds']:.1f} s; {linked(report)}"

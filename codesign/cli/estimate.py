@@ -125,8 +125,7 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
         estimate.layers,
         left=4,
     )
-    bar = error_bar(estimate)
-    console().print(f"total: {ms(estimate.latency_ms)} ms{bar}, {count(estimate.macs)} MACs")
+    console().print(f"total: {totals(estimate)}")
     for remark in estimate.remarks:
         console().print(remark, markup=False)
     if estimate.tuned:
@@ -134,6 +133,15 @@ def show_estimate(estimate: "Estimate", title: str) -> None:
             f"tuned: {estimate.tuned} of {len(estimate.layers)} layers have schedule and time of a "
             "tuning record, cycles and utilization follow; --tuning-records none leaves them aside"
         )
+
+
+def totals(estimate: "Estimate") -> str:
+    """Time, cycles and energy of all layers, as far as they are known, and their work."""
+    cycles = sum(layer.cycles for layer in estimate.layers)
+    parts = [f"{ms(estimate.latency_ms)} ms{error_bar(estimate)}"]
+    parts += [f"{count(cycles)} cycles"] if cycles else []
+    parts += [f"{count(estimate.energy_uj)} uJ"] if estimate.energy_uj is not None else []
+    return ", ".join([*parts, f"{count(estimate.macs)} MACs"])
 
 
 def error_bar(estimate: "Estimate") -> str:

@@ -1,11 +1,12 @@
 """`codesign explain`: what was decided for each layer of an artifact, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from codesign.cli import options
+from codesign.cli.modelled import linked
 from codesign.cli.output import console, result, settings
 from codesign.cli.tables import count, ms, percent, show_table, size
 from codesign.errors import UnknownNameError
@@ -80,7 +81,7 @@ def show_layers(report: Mapping[str, Any]) -> None:
         out.print(remark, markup=False)
     if tuned:
         out.print(f"tuned: {tuned} layers have schedule and predicted time of a tuning record")
-    out.print(f"linked with {report['build']['linked_with']}", markup=False)
+    out.print(linked(report), markup=False)
 
 
 def share(layer: Layer, total: float) -> float | None:
@@ -139,12 +140,36 @@ def show_mapping(found: Mapping[str, Any]) -> None:
     out = console()
     for line in ("loop nest", *(f"  {text}" for text in found["loop_nest"])):
         out.print(f"  {line}", markup=False)
+    out.print(f"  cycles: {cycles_of(found)}", markup=False)
     busy = ", ".join(f"{name} {count(cycles)}" for name, cycles in found["busy_cycles"].items())
-    out.print(f"  cycles: {busy}; {found['bound']} bounds them", markup=False)
-    for one in found["doubled"]:
+    out.print(f"  busy cycles: {busy}", markup=False)
+    for line in more_of(found["doubled"]):
+        out.print(f"  {line}", markup=False)
+
+
+def cycles_of(found: Mapping[str, Any]) -> str:
+    """All cycles of a mapping, and what they follow: parts that add up are named as such."""
+    total, bound = found["cycles"], found["bound"]
+    if not found["waits"]:
+        return f"{count(total)}, {bound} bounds them"
+    waiting, waits = found["waiting"], " and ".join(found["waits"])
+    return (
+        f"{count(total)}: {count(total - waiting)} by {bound}, to which add {count(waiting)} of "
+        f"transfers of {waits} that do not overlap with computing"
+    )
+
+
+def more_of(doubled: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What twice as much of each resource would buy: a line each, one for all that buy nothing."""
+    idle = []
+    for one in doubled:
         energy = "" if one["energy"] is None else f", {one['energy']:.3f}x the energy"
-        text = f"{one['latency']:.3f}x the time{energy}"
-        out.print(f"  twice the {one['resource']}: {text}", markup=False)
+        if f"{one['latency']:.3f}" == "1.000" and energy in ("", ", 1.000x the energy"):
+            idle.append(one["resource"])
+        else:
+            yield f"twice the {one['resource']}: {one['latency']:.3f}x the time{energy}"
+    if idle:
+        yield f"twice as much of these changes nothing: {', '.join(idle)}"
 
 
 def alternative(other: Mapping[str, Any]) -> str:

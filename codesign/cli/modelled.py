@@ -12,21 +12,37 @@ if TYPE_CHECKING:
 LAYER = ("name", "kernel", "bound", "macs", "cycles", "latency_ms", "energy_uj", "utilization")
 
 
+def linked(report: Mapping[str, Any]) -> str:
+    """What a compiled program was linked with, or on whose simulator it runs."""
+    build = report["build"]
+    return f"{'runs on' if build.get('simulated') else 'linked with'} {build['linked_with']}"
+
+
 def in_words(found: Mapping[str, Any]) -> str:
     """Cycles, time, frames, energy and power of a run by the model."""
-    energy, power = found["energy_uj"], found["power_mw"]
+    energy = found["energy_uj"]
     parts = [f"{count(found['cycles'])} cycles", f"{ms(found['latency_ms'])} ms"]
     parts += [f"{found['frames_per_second']:.4g} frames/s"] if found["frames_per_second"] else []
     parts += [f"{count(energy)} uJ"] if energy is not None else []
-    parts += [f"{count(power)} mW"] if power is not None else []
+    parts += [power(found)] if found["power_mw"] is not None else []
     return ", ".join(parts)
+
+
+def power(found: Mapping[str, Any]) -> str:
+    """The power of a run, of the chip alone too where the memory outside it is known."""
+    chip, total = found["chip_power_mw"], count(found["power_mw"])
+    if chip is None:
+        return f"{total} mW"
+    return f"{count(chip)} mW on the chip, {total} mW with {found['outside']}"
 
 
 def show_run(found: Mapping[str, Any]) -> None:
     """What the simulator counted in a run, and what its machine would take."""
+    spared = ((word, found[word]) for word in ("gated", "skipped", "spared") if word in found)
+    zeros = "".join(f"{count(number)} {word}, " for word, number in spared)
     console().print(
         f"simulated on {found['modelled']['target']}: {count(found['macs'])} multiplications, "
-        f"{count(found['gated'])} gated, {count(found['saturated'])} additions saturated; "
+        f"{zeros}{count(found['saturated'])} additions saturated; "
         f"modelled: {in_words(found['modelled'])} for each of {found['runs']} run(s)",
         markup=False,
     )
@@ -39,7 +55,7 @@ def bench_modelled(compiled: "Compiled", artifact: str, layers: bool) -> None:
     found = modelled(compiled)
     rows = [{key: layer[key] for key in LAYER} for layer in compiled.report["layers"]]
     if settings.json:
-        result({"artifact": artifact, "modelled": True, **found, "layers": rows if layers else []})
+        result({"artifact": artifact, "modelled": True, **found, "layers": rows})
         return
     if layers:
         show_layers(compiled.manifest.name, rows)

@@ -28,7 +28,10 @@ Verbose = Annotated[
     typer.Option("--verbose", "-v", callback=_store("verbose"), help="More detail; tracebacks."),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_store("quiet"), help="No progress, no remarks.")
+    bool,
+    typer.Option(
+        "--quiet", "-q", callback=_store("quiet"), help="Results alone: no progress, no remarks."
+    ),
 ]
 Model = Annotated[
     str,

@@ -10,6 +10,7 @@ from codesign.cli.progress import progress
 from codesign.cli.tables import count, decibel, ms, show_table, size
 
 if TYPE_CHECKING:
+    from codesign.ir.graph import Graph
     from codesign.passes.quantize.sensitivity import Table
 
 Measure = Annotated[
@@ -26,7 +27,7 @@ def sensitivity_verb(asked: Asked, measure: Measure = "output", samples: Samples
     """Show for each layer and pair of widths that the target offers what it loses and costs.
 
     SNR is that of the outputs on calibration data with this layer alone in codes. The passes of the
-    recipe run first. This is what the pass assign-bits chooses by.
+    recipe run first, but for those that give widths. This is what the pass assign-bits chooses by.
     """
     from codesign import plugins
     from codesign.compiler import run_passes
@@ -35,16 +36,25 @@ def sensitivity_verb(asked: Asked, measure: Measure = "output", samples: Samples
     with progress("sensitivity") as report:
         work = asked.job(report)
         work.context.check(step.needs, "sensitivity")
-        found: Table = step.sensitivities(run_passes(work.unscheduled()), work.context)
+        program = run_passes(work.uncoded())
+        found: Table = step.sensitivities(program, work.context)
+    coded = in_codes(program.graph)
     if settings.json:
         head = {"model": work.program.graph.name, "target": work.target.spec, "measure": measure}
-        result({**head, "rows": found.json()})
+        result({**head, "in_codes": coded, "rows": found.json()})
     else:
-        show_sensitivities(found, f"{work.program.graph.name} on {work.target.spec}")
+        show_sensitivities(found, f"{work.program.graph.name} on {work.target.spec}", len(coded))
 
 
-def show_sensitivities(found: "Table", title: str) -> None:
-    """A row a layer and pair of widths."""
+def in_codes(graph: "Graph") -> list[str]:
+    """The layers that the model itself has in codes."""
+    from codesign.analysis.codes import sums_codes
+
+    return [node.name for node in graph.nodes if sums_codes(node, graph.types)]
+
+
+def show_sensitivities(found: "Table", title: str, coded: int) -> None:
+    """A row a layer and pair of widths; `coded` layers have codes from the model."""
     show_table(
         title,
         (
@@ -61,4 +71,5 @@ def show_sensitivities(found: "Table", title: str) -> None:
         left=2,
     )
     layers = len({row.layer for row in found.rows})
-    console().print(f"{layers} layers whose widths are open; the rest of the network in float")
+    rest = f"{coded} layers in the model's own codes, the rest" if coded else "the rest"
+    console().print(f"{layers} layers whose widths are open; {rest} of the network in float")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -25,6 +25,13 @@ class Target(Protocol):
     @property
     def floats(self) -> bool:
         """Whether layers may stay in float."""
+
+    @property
+    def counts_zeros(self) -> bool:
+        """Whether costs depend on how many elements of feature maps are zero."""
+
+    def seen(self, densities: Mapping[str, float]) -> Self:
+        """This target, pricing values by their names with these shares that are not zero."""
 
     @property
     def accumulator(self) -> int:
@@ -131,7 +138,8 @@ class Note:
 class Context:
     """What a pass may need and nothing else. `notes` collects the decisions of the running pass.
 
-    `score_samples` is how many samples the ledger scores, 0 for all, None for its own choice.
+    `remarks` are what it says of the whole. `score_samples` is how many samples the ledger scores,
+    0 for all, None for its own choice. `zeros` are shares that were counted of late.
     """
 
     target: Target | None = None
@@ -141,6 +149,8 @@ class Context:
     progress: Progress = silent
     notes: list[Note] = field(default_factory=list)
     score_samples: int | None = None
+    remarks: list[str] = field(default_factory=list)
+    zeros: list[tuple[Any, Mapping[str, float]]] = field(default_factory=list)
 
     def need_target(self, who: str) -> Target:
         """The target, or UsageError saying that `who` needs one."""
@@ -167,3 +177,7 @@ class Context:
     def note(self, layer: str, text: str, done: bool = True) -> None:
         """Record a decision on `layer`; `done` False for one that was not taken."""
         self.notes.append(Note(layer, text, done))
+
+    def remark(self, text: str) -> None:
+        """Say in the ledger what became of the whole program."""
+        self.remarks.append(text)

@@ -20,6 +20,7 @@ class Pass(ABC):
 
     name: ClassVar[str]
     schedules: ClassVar[bool] = False  # chooses kernels or layouts; others never see them
+    encodes: ClassVar[bool] = False  # gives layers widths: weights and feature maps become codes
     needs: ClassVar[frozenset[Need]] = frozenset()  # of the context, checked before anything runs
 
     @abstractmethod

@@ -20,6 +20,7 @@ from codesign.rewrite.pass_ import Pass
 from codesign.rewrite.recorder import Measure, Recorder
 from codesign.rewrite.speedup import Verdict, verdict
 from codesign.rewrite.unscheduled import without_layouts
+from codesign.rewrite.zeros import seeing
 
 
 def run_pipeline(
@@ -57,7 +58,9 @@ def run_pipeline(
         after = program if refused else after
         context.progress(f"{step.name} [{i}/{len(passes)}]: cost and accuracy", i / len(passes))
         important = i == len(passes) or _scheduled_anew(program, after)
+        said = [] if refused else list(context.remarks)
         row = recorder.row(name, after, seconds, notes, important)
+        row = _remarked(row, "; ".join(said))
         rows.append(_remarked(row, remark) if judged is None else _decided(row, judged))
         program = after
     return program, Ledger(tuple(rows))
@@ -96,7 +99,7 @@ def run_pass(program: Program, step: Pass, context: Context) -> Program:
     A pass that does not schedule works on the program as it was before it was scheduled; a program
     that it leaves as it is stays scheduled.
     """
-    context.notes = []
+    context.notes, context.remarks = [], []
     context.progress(step.name, 0.0)
     given = program if step.schedules else without_layouts(program)
     after = _run(given, step, context)
@@ -133,6 +136,7 @@ def verify(program: Program, context: Context, step: str) -> None:
     try:
         verify_program(program)
         if program.placement and context.target is not None:
-            context.target.verify(program, layouts=False)
+            target = seeing(context.target, program.graph, context)
+            target.verify(program, layouts=False)
     except (VerificationError, RefusedError) as error:
         raise type(error)(f"after pass {step}: {error}") from None

@@ -13,6 +13,7 @@ from codesign.rewrite.context import Context, Note, Target
 from codesign.rewrite.ledger import Row
 from codesign.rewrite.meaning import meaning
 from codesign.rewrite.score import Score, Scorer
+from codesign.rewrite.zeros import seeing
 
 Measure = Literal["none", "ends", "all"]
 
@@ -21,7 +22,7 @@ class Recorder:
     """Answers the ledger's questions about a program, with the data and target of a context."""
 
     def __init__(self, original: Graph, context: Context, measure: Measure) -> None:
-        self.target = context.target
+        self.context = context
         self.measure = measure
         data = context.validation or context.calibration
         self.scorer = Scorer(original, data, context.score_samples)
@@ -46,7 +47,9 @@ class Recorder:
         """The row of `program` after `step`; timed if `important` and measuring is asked for."""
         graph = program.graph
         timed = self.measure == "all" or (self.measure == "ends" and important)
-        cost = costs(program, self.target, timed)
+        target = self.context.target
+        target = target and seeing(target, graph, self.context)
+        cost = costs(program, target, timed)
         score = self.score(graph)
         return Row(
             step,

@@ -102,7 +102,8 @@ class Compiled:
     @cached_property
     def _source(self) -> Source:
         """The program, where the artifact holds it as it is."""
-        return Source.of(self.manifest.target, self.text, self.weights, self.library)
+        seen = self.report.get("build", {}).get("densities", {})
+        return Source.of(self.manifest.target, self.text, self.weights, self.library, seen)
 
     def explained(self, layer: str) -> dict[str, Any]:
         """What the target says of the schedule of `layer`; {} if it is compiled to code."""

@@ -8,10 +8,14 @@ from codesign.runtime.compiled import Compiled
 def modelled(compiled: Compiled) -> dict[str, Any]:
     """Cycles, ms, uJ, mW and frames per second of one run, as the report has them.
 
-    A run takes one batch; frames are its samples. Energy and power are None where not known.
+    A run takes one batch; frames are its samples. Energy and power are None where not known;
+    `power_mw` is of all that the model knows, `chip_power_mw` without the memory `outside`.
     """
     total = compiled.report["total"]
     took, energy = total["latency_ms"], total["energy_uj"]
+    parts = parts_uj(compiled)
+    outside = compiled.report["build"].get("outside")
+    inside = None if energy is None or outside not in parts else energy - parts[outside]
     shape = compiled.inputs[0].shape if compiled.inputs else ()
     batch = shape[0] if shape else 1
     return {
@@ -19,8 +23,20 @@ def modelled(compiled: Compiled) -> dict[str, Any]:
         "cycles": total["cycles"],
         "latency_ms": took,
         "energy_uj": energy,
+        "energy_parts_uj": parts,
         "power_mw": energy / took if took and energy is not None else None,
+        "chip_power_mw": inside / took if took and inside is not None else None,
+        "outside": outside,
         "batch": batch,
         "frames_per_second": batch / took * 1e3 if took else None,
         "remarks": total["remarks"],
     }
+
+
+def parts_uj(compiled: Compiled) -> dict[str, float]:
+    """The energy of all layers together, by memory, of multiplications and of what is idle."""
+    found: dict[str, float] = {}
+    for layer in compiled.report["layers"]:
+        for part, uj in layer["energy_parts_uj"].items():
+            found[part] = found.get(part, 0.0) + uj
+    return found

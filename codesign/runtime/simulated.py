@@ -52,14 +52,24 @@ class Source:
     target: Any
 
     @staticmethod
-    def of(target: str, text: str, weights: Mapping[str, np.ndarray], machine: Path) -> "Source":
-        """From the texts of an artifact; ArtifactError if the program cannot be read."""
+    def of(
+        target: str,
+        text: str,
+        weights: Mapping[str, np.ndarray],
+        machine: Path,
+        densities: Mapping[str, float],
+    ) -> "Source":
+        """From the texts of an artifact; ArtifactError if the program cannot be read.
+
+        `densities` are the shares of feature maps that were not zero, where they were counted.
+        """
         try:
             program = parse_program(text, {name: Const.share(a) for name, a in weights.items()})
         except InvalidModelError as error:
             raise ArtifactError(f"the program of the artifact cannot be read: {error}") from None
         made: Any = plugins.find("target", spec.parse(target)[0])
-        return Source(program, made.reopened(machine))
+        opened = made.reopened(machine)
+        return Source(program, opened.seen(densities) if densities else opened)
 
     def simulated(self, plan: Plan) -> Simulated:
         """What runs it; MissingPackageError without torch: what the array does not do, it does."""

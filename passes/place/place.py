@@ -6,6 +6,7 @@ from typing import ClassVar
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
 from codesign.rewrite.pass_ import Need, Pass
+from codesign.rewrite.zeros import seeing
 
 
 @dataclass(frozen=True)
@@ -28,4 +29,5 @@ class Place(Pass):
     needs: ClassVar[frozenset[Need]] = frozenset({"target"})
 
     def run(self, program: Program, context: Context) -> Program:
-        return context.need_target(self.name).choose_kernels(program)
+        target = seeing(context.need_target(self.name), program.graph, context)
+        return target.choose_kernels(program)

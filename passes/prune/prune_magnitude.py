@@ -12,13 +12,13 @@ from codesign.ir.encoding import Encoding
 from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Program
 from codesign.ir.types import TensorType
+from codesign.passes.prune.gains import tell
 from codesign.passes.prune.pattern import Blocks, Runs, parse
 from codesign.passes.prune.select import keep
-from codesign.rewrite.context import Context, Target
+from codesign.rewrite.context import Context
 from codesign.rewrite.edit import Edit
 from codesign.rewrite.layers import constant_layers
 from codesign.rewrite.pass_ import Pass
-from codesign.rewrite.recorder import costs
 
 SPARSITY = 0.5  # where none is given
 _NEAR = 1e-3  # as 0.667 is to 2/3
@@ -39,8 +39,9 @@ class PruneMagnitude(Pass):
     as do those with fewer than `min_elements` weights, those whose sparse form would be larger, and
     those that `skip` names (patterns).
 
-    What the zeros buy on the target, if there is one, is noted: machines that do not watch for
-    zeros of weights take as long, and as much energy, as before.
+    It is done whether or not it pays. What the zeros buy on the target, if there is one, is noted
+    of each layer, and the ledger says where they buy nothing: machines that do not watch for zeros
+    of weights take as long, and as much energy, as before.
 
     A pruned layer may be pruned again, which replaces its structure; a quantized one keeps its
     codes, as long as one of them stands for zero exactly.
@@ -90,13 +91,13 @@ class PruneMagnitude(Pass):
         found = constant_layers(graph, self.skip, context, self.name, _refusal)
         layers = [node for node in found if self._takes(graph, node, context)]
         masks = self._masks([_weight(graph, node) for node in layers])
-        edit = Edit(graph)
+        edit, done = Edit(graph), {}
         for node, mask in zip(layers, masks, strict=True):
             pruned = np.where(mask, _weight(graph, node), _weight(graph, node).dtype.type(0))
-            self._store(edit, graph, node, pruned, context)
+            if self._store(edit, graph, node, pruned, context):
+                done[node.name] = f"{_zeros(pruned):.1%} of its weights are zero"
         made = program.with_graph(edit.graph())
-        if made != program and context.target is not None:
-            _tell(graph, made.graph, context.target, context)
+        tell(done, graph, made.graph, context)
         return made
 
     def _takes(self, graph: Graph, node: Node, context: Context) -> bool:
@@ -123,33 +124,19 @@ class PruneMagnitude(Pass):
 
     def _store(
         self, edit: Edit, graph: Graph, node: Node, pruned: np.ndarray, context: Context
-    ) -> None:
-        """Put the `pruned` weight into `node`, if storing it so is smaller; noted either way."""
+    ) -> bool:
+        """Whether the `pruned` weight goes into `node`: if so it is smaller stored, else noted."""
         value = node.operands[1]
         kind = graph.types[value]
         best = _smallest(kind, self._shape.forms(pruned))
         why = _no_gain(kind, best, pruned, graph.constants[value].array)
         if best is None or why:
             context.note(node.name, why, done=False)
-            return
+            return False
         weight = edit.constant(Const.share(pruned), value, best.encodings)
         inputs, types = (node.inputs[0], weight, *node.inputs[2:]), graph.output_types(node)
         edit.replace(node.name, edit.add(node.op, *inputs, name=node.name, types=types))
-        context.note(node.name, f"{_zeros(pruned):.1%} of its weights are zero")
-
-
-def _tell(before: Graph, after: Graph, target: Target, context: Context) -> None:
-    """Note what zeros buy on `target`: time, energy, or nothing but less to store."""
-    one, two = (costs(Program(g), target, timed=False).estimate for g in (before, after))
-    if one is None or two is None:
-        return
-    text = f"{one.latency_ms:.4g} ms become {two.latency_ms:.4g} ms on {target.spec}"
-    gains = two.latency_ms < one.latency_ms
-    if one.energy_uj is not None and two.energy_uj is not None:
-        text += f", {one.energy_uj:.4g} uJ become {two.energy_uj:.4g} uJ"
-        gains |= two.energy_uj < one.energy_uj
-    text += "" if gains else ": there zeros only take less to store"
-    context.note(after.output_names[0], text)
+        return True
 
 
 def _refusal(kind: TensorType) -> str:

@@ -39,10 +39,12 @@ class AssignBits(Pass):
     the second half of the calibration data, rounding is fitted to the first.
 
     `cost` is `latency` (ms), `energy` (uJ) or `bytes` of all constants. `snr` asks for the least
-    cost at which the outputs keep this signal-to-noise ratio in dB to the network in float;
-    `budget` for the best ratio at this cost, `share` at this share of what `base` costs; with `snr`
-    too they are a limit. With none of the three the ratio of `base` is kept. `base` is a width for
-    all layers, or `uniform`: the cheapest width for all that keeps `snr`, without it the best.
+    cost at which the outputs keep this signal-to-noise ratio in dB to the network in float that
+    this pass is given. The ledger's ratio is to the model as it came: what passes before this one
+    lost, such as pruning, is part of that alone. `budget` asks for the best ratio at this cost,
+    `share` at this share of what `base` costs; with `snr` too they are a limit. With none of the
+    three the ratio of `base` is kept. `base` is a width for all layers, or `uniform`: the cheapest
+    width for all that keeps `snr`, without it the best.
 
     Layers that read one value, directly or moved, agree on its width; so do those that share a
     weight. What no layer reads gets the widest codes that the target takes. Weights have scales by
@@ -67,6 +69,7 @@ class AssignBits(Pass):
 
     name: ClassVar[str] = "assign-bits"
     needs: ClassVar[frozenset[Need]] = frozenset({"calibration", "target"})
+    encodes: ClassVar[bool] = True
 
     cost: Cost = "latency"
     snr: float | None = None
@@ -227,8 +230,9 @@ class AssignBits(Pass):
         unit, size = UNITS[self.cost], min(SNR_SAMPLES, search.data.size)
         search.context.note(
             search.plan.graph.output_names[0],
-            f"{found.snr_db:.2f} dB measured on {size} samples, {decibels(found.predicted):.2f} by "
-            f"the sum of errors; {found.cost:.4g} {unit}; {len(search.tried)} choices measured; "
+            f"{found.snr_db:.2f} dB measured on {size} samples, to the network that this pass was "
+            f"given (the ledger's SNR is to the model as it came), {decibels(found.predicted):.2f} "
+            f"by the sum of errors; {found.cost:.4g} {unit}; {len(search.tried)} choices measured; "
             f"one width for all: {uniforms or 'not offered'}",
         )
 

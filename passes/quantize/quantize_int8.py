@@ -50,6 +50,7 @@ class QuantizeInt8(Pass):
 
     name: ClassVar[str] = "quantize-int8"
     needs: ClassVar[frozenset[Need]] = frozenset({"calibration"})
+    encodes: ClassVar[bool] = True
 
     method: Method = "mse"
     percentile: float = 99.99

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from codesign.analysis.codes import sums_codes
+from codesign.analysis.in_float import in_float
 from codesign.errors import RefusedError
 from codesign.ir.program import Program
 from codesign.ir.text import named_constants
-from codesign.mapping.group import Group
 from codesign.mapping.ports import ports
 from codesign.runtime.built import Built, Library
 from codesign.runtime.plan import ALIGNMENT, Plan, Slot
@@ -30,7 +29,7 @@ class MachineText:
         """Write it into `folder`."""
         path = folder / MACHINE
         path.write_text(self.text, encoding="utf-8")
-        return Library(path, f"nothing: it runs on the simulator of {self.name}")
+        return Library(path, f"the simulator of {self.name}")
 
     def save_object(self, path: Path) -> None:
         """RefusedError: there is no code."""
@@ -39,11 +38,7 @@ class MachineText:
 
 def build(program: Program, target: Spatial) -> Built:
     """A placed `program` as `target`'s simulator takes it; RefusedError if layers are no codes."""
-    floats = [
-        group.name
-        for group in (Group(program.graph, program.nodes_of(a)) for a in program.placement)
-        if group.macs and not sums_codes(group.anchor, program.graph.types)
-    ]
+    floats = [node.name for node in in_float(program.graph)]
     if floats:
         machine, names = target.machine.name, ", ".join(f"%{name}" for name in floats[:5])
         more = f" and {len(floats) - 5} more" if floats[5:] else ""
@@ -58,7 +53,12 @@ def build(program: Program, target: Spatial) -> Built:
         _plan(program),
         MachineText(target.text, target.machine.name),
         {name: const.array for name, const in constants.items()},
-        report={"simulated": True, "layers": len(layers)},
+        report={
+            "simulated": True,
+            "layers": len(layers),
+            "outside": target.machine.memories[0].name,
+            "densities": dict(target.densities),
+        },
     )
 
 

@@ -13,6 +13,7 @@ from codesign.errors import RefusedError
 from codesign.machine.machine import Machine, Memory
 from codesign.mapping.mapper import search
 from codesign.targets.spatial.layer import Layer
+from codesign.targets.spatial.pace import paced, waited
 
 Aims = Sequence[str] | None
 
@@ -20,11 +21,18 @@ Aims = Sequence[str] | None
 def explained(
     layer: Layer, machine: Machine, schedule: Schedule, aims: Aims, seconds: float
 ) -> dict[str, Any]:
-    """As a JSON object: `loop_nest` in lines, `bound`, cycles by bus, `doubled` resources."""
+    """As a JSON object: `loop_nest` in lines, cycles in all, by part and by bus, what more buys.
+
+    `cycles` are those of computing, or of the slowest bus (`bound`) where that takes longer, and
+    `waiting`: those of transfers that nothing hides, through the memories `waits`.
+    """
     costs = evaluate(Candidates.of(layer.problem, machine, schedule), layer.widths, layer.densities)
     return {
         "loop_nest": list(nest(layer.problem, machine, schedule)),
-        "bound": costs.bound(),
+        "cycles": float(costs.latency[0]),
+        "bound": paced(machine, costs),
+        "waiting": float(costs.waiting[0]),
+        "waits": list(waited(machine)) if costs.waiting[0] > 0 else [],
         "busy_cycles": {
             "compute": float(costs.compute[0]),
             "fill and drain": float(costs.fill[0]),

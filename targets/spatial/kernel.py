@@ -21,10 +21,17 @@ from codesign.mapping.refusal import Refusal
 from codesign.targets.spatial.explain import explained
 from codesign.targets.spatial.layer import Layer, layer_of, layers_of, stated_of
 from codesign.targets.spatial.merge import densified
+from codesign.targets.spatial.pace import bound
 from codesign.targets.spatial.point import from_point, groups_of, to_point
 from codesign.targets.spatial.simulate.operands import Operands
 from codesign.targets.spatial.simulate.run import Run, simulate
 from codesign.targets.spatial.target import MULTIPLY
+
+RECURRENT = frozenset({"rnn", "lstm", "gru"})
+UNROLL = (
+    "write the steps out before the model is exported, as torch.nn.RNNCell, LSTMCell or GRUCell in "
+    "a loop do: their products are linear layers, which map and get codes"
+)
 
 
 @dataclass(frozen=True)
@@ -113,8 +120,9 @@ class Mapped(Kernel):
     def cost(self, group: Group, point: Point) -> LayerCost:
         layer, machine = self._layer(group, point), self.given.machine
         costs = priced(layer, self.given, point)
-        cycles, energy = float(costs.cycles[0]), float(costs.picojoules[0])
+        cycles, energy = float(costs.latency[0]), float(costs.picojoules[0])
         parts = machine.datapath.parts(layer.widths.input, layer.widths.weight)
+        macs = layer.problem.macs * layer.densities.useful(machine.datapath.skip) / layer.groups
         moved = {
             m.name: int(costs.read[m.name][0] + costs.written[m.name][0]) // 8
             for m in machine.memories
@@ -124,10 +132,10 @@ class Mapped(Kernel):
             op=group.anchor.kind,
             kernel=self.name,
             macs=group.macs,
-            latency_ms=float(costs.latency[0]) / machine.clock * 1e3,
+            latency_ms=cycles / machine.clock * 1e3,
             cycles=cycles,
-            utilization=layer.problem.macs / layer.groups / (cycles * machine.elements * parts),
-            bound=costs.bound(),
+            utilization=min(1.0, macs / (cycles * machine.elements * parts)),  # but for rounding
+            bound=bound(machine, costs),
             energy_uj=energy / 1e6,
             traffic_bytes=moved,
             energy_parts_uj={name: float(pj[0]) / 1e6 for name, pj in costs.energy.items()},
@@ -168,7 +176,11 @@ class Host(Kernel):
     def refuse(self, group: Group) -> Refusal | None:
         if group.anchor.kind in MULTIPLY or group.macs:
             kind, taken = group.anchor.kind, ", ".join(sorted(MULTIPLY))
-            return Refusal(f"{kind} multiplies", f"the host does not; the array does, in {taken}")
+            return Refusal(
+                f"{kind} multiplies",
+                f"the host does not; the array does, in {taken}",
+                UNROLL if kind in RECURRENT else "",
+            )
         return None
 
     def layouts(self, group: Group) -> Layouts:

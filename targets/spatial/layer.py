@@ -41,6 +41,13 @@ def layer_of(
     if nest is None:
         kind = anchor.kind
         return Refusal(f"{kind} has no loop nest of multiplications", "an array runs these")
+    if not nest.macs:
+        shapes = ", ".join(str(list(t.shape)) for t in (*types[:2], group.anchor_type) if t)
+        return Refusal(
+            f"{anchor.kind} has nothing to multiply in {shapes}",
+            f"{machine.name} runs layers of at least one multiplication",
+            "give the model inputs that have elements, at least one sample at a time",
+        )
     try:
         problem, unfold = stated_of(group, machine, groups)
     except UnsupportedModelError as error:

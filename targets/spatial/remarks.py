@@ -6,6 +6,7 @@ from codesign.ir.program import Program
 from codesign.mapping.group import Group
 from codesign.targets.spatial.kernel import Mapped
 from codesign.targets.spatial.layer import bits
+from codesign.targets.spatial.pace import waited
 from codesign.targets.spatial.target import Spatial
 
 
@@ -13,6 +14,12 @@ def remarks(program: Program, target: Spatial) -> Iterator[str]:
     """In words: that figures are modelled, which operands count as codes, what the host does."""
     machine = target.machine
     yield f"cycles, times and energies are those of a model of {machine.name}, not measured"
+    slow = " and ".join(waited(machine))
+    if slow:
+        yield (
+            f"some transfers of {slow} do not overlap with computing: a bound `x + {slow}` means "
+            "that both add up, in cycles, time and utilization"
+        )
     groups = [Group(program.graph, program.nodes_of(a)) for a in program.placement]
     mapped = {a.nodes for a in program.placement if a.kernel == Mapped.name}
     layers = [group for group in groups if group.names in mapped]

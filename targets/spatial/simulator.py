@@ -52,6 +52,14 @@ class Simulator(IntegerInterpreter):
         return found, {
             "layers": len(runs),
             "macs": sum(run.macs for run in runs),
-            "gated": sum(run.gated for run in runs),
+            self._word: sum(run.gated for run in runs),
             "saturated": sum(run.saturated for run in runs),
         }
+
+    @property
+    def _word(self) -> str:
+        """What this machine does with a multiplication by zero."""
+        path = self.target.machine.datapath
+        if not path.skip:
+            return "gated"
+        return "skipped" if set(path.gate) <= set(path.skip) else "spared"

@@ -70,3 +70,15 @@ def test_refusals(cli: Cli, calibration: Path) -> None:
     refused(cli("sensitivity", MODEL), 2, "sensitivity", "--calibration")
     done = cli("sensitivity", MODEL, "--calibration", calibration, "--measure", "guess")
     refused(done, 2, "measure", "output", "hessian")
+
+
+def test_where_layers_get_codes_anyway_they_are_open_all_the_same(
+    cli: Cli, calibration: Path
+) -> None:
+    asked = ("--target", "bitfusion", "--calibration", calibration, "--samples", 2)
+    for more in ((), ("--passes", "prune-magnitude{sparsity=0.5},quantize-int8,assign-bits")):
+        done = cli("sensitivity", MODEL, *asked, *more, "--json")
+        assert done.code == 0, done.err
+        assert {row["layer"] for row in done.json["rows"]} == {"first", "second"}
+        assert len(done.json["rows"]) == 32 and done.json["in_codes"] == []
+    assert "2 layers whose widths are open; the rest" in cli("sensitivity", MODEL, *asked).out

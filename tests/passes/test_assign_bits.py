@@ -34,6 +34,7 @@ def test_the_floor_is_kept_and_no_uniform_width_is_cheaper(floor: float) -> None
     after = apply(before, f"assign-bits{{snr={floor}}}", here)
     assert quality(before, after, data_of(here)) >= floor
     assert here.notes[-1].layer == "out" and "dB measured on 4 samples" in here.notes[-1].text
+    assert "to the network that this pass was given (the ledger's SNR" in here.notes[-1].text
     plan = AssignBits().plan(Program(before), here)
     assert plan is not None
     for bits in (2, 4, 8, 16):

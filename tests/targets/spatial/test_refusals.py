@@ -11,6 +11,7 @@ from codesign.ir.const import Const
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.ops.convolution import Conv
+from codesign.ir.ops.recurrent import Lstm
 from codesign.ir.program import Program
 from codesign.mapping.check import check
 from codesign.mapping.target import Target
@@ -50,3 +51,16 @@ def test_bits_that_the_datapath_lacks() -> None:
     assert why.bound == "the datapath of tpu_v1 takes 8"
     assert why.remedy == "assign at most 8 bits to them"
     assert check(Program(conv(3, bits=16)), target("eyeriss"))[0].supported
+
+
+def test_recurrent_layers_say_what_would_help() -> None:
+    b, random = Builder("recurrent"), np.random.default_rng(0)
+
+    def weight(name: str, *shape: int) -> str:
+        return b.constant(random.normal(size=shape).astype(np.float32), name)
+
+    x = b.input("x", (5, 1, 3))
+    y, *_ = b.results(Lstm(), x, weight("w", 1, 16, 3), weight("r", 1, 16, 4), names=["y"])
+    verdicts = check(Program(b.graph(y)), target("eyeriss"))
+    why = verdicts[0].refusals["host"]
+    assert not verdicts[0].supported and "torch.nn.RNNCell, LSTMCell" in why.remedy
