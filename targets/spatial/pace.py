@@ -5,20 +5,18 @@ from collections.abc import Iterator
 from codesign.cost.evaluate import Costs
 from codesign.machine.machine import Machine, Memory
 
-NEAR = 1 - 1e-9  # rounding
+NEAR = 1 - 1e-9  # rounding: what computes as long as a bus is busy counts as computing
 
 
 def paced(machine: Machine, costs: Costs) -> str:
     """`compute`, or the bus that is busy for longer, transfers that nothing hides left aside."""
-    computing = float(costs.compute[0] + costs.fill[0])
-    if computing >= float(costs.cycles[0]) * NEAR:
-        return "compute"
     waiting = float(costs.waiting[0])
-    hidden = {name: float(flow[0]) for name, flow in costs.flows.items()}
+    busy = {"compute": float(costs.compute[0] + costs.fill[0])}
+    busy |= {name: float(flow[0]) * NEAR for name, flow in costs.flows.items()}
     for memory in machine.memories:
         for bus, exposed in _buses(memory):
-            hidden[bus] -= min(waiting, hidden[bus]) if exposed else 0.0
-    return max(hidden, key=lambda bus: hidden[bus], default="compute")
+            busy[bus] -= min(waiting, busy[bus]) if exposed else 0.0
+    return max(busy, key=lambda part: busy[part])
 
 
 def waited(machine: Machine) -> Iterator[str]:

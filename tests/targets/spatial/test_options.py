@@ -46,7 +46,7 @@ def test_a_machine_file_is_called_by_the_name_in_it(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"^mine multiplies codes"):
         cd.compile(small_graph(), str(path), passes="place")
     compiled = cd.compile(small_graph(), str(path), calibration={"x": small_input(4)})
-    assert compiled.manifest.linked_with == "nothing: it runs on the simulator of mine"
+    assert compiled.manifest.linked_with == "the simulator of mine"
     assert plugins.make("target", str(path)).unlinkable().startswith("programs for mine run")
 
 
