@@ -37,7 +37,8 @@ from codesign.mapping.mapper import Found, search
 
 MACHINES = {"tpu_like": "tpu_like", "eyeriss_like": "default"}  # and their mapping files
 NETWORKS = ("resnet18", "alexnet", "mobilenetv2")
-SECONDS = {"tpu_like": 0.15, "eyeriss_like": 0.65}  # for a layer
+SECONDS = {"tpu_like": 2.0, "eyeriss_like": 5.0}  # for a network, shared by its different layers
+LEAST = 0.1  # for a layer
 WIDTHS = Widths(8, 8, 16, 8)
 PEER = Path(__file__).with_name("zigzag_peer.py")
 # as a script, the peer would take this module for the package of the same name
@@ -74,10 +75,9 @@ def converted(inputs: Path, name: str) -> Machine:
 
 def mapped(machine: Machine, problems: list[Problem], seconds: float) -> list[Found]:
     """Our mapping of each layer; those of one shape share it."""
-    known: dict[Problem, Found] = {}
-    for problem in problems:
-        if problem not in known:
-            known[problem] = search(problem, machine, WIDTHS, seconds=seconds)
+    different = dict.fromkeys(problems)
+    each = max(LEAST, seconds / len(different))
+    known = {one: search(one, machine, WIDTHS, seconds=each) for one in different}
     return [known[problem] for problem in problems]
 
 
@@ -139,7 +139,8 @@ def main(argv: list[str] | None = None) -> None:
                 say(f"{name} {network}")
                 theirs = peer(parsed.zigzag_python, name, network, parsed.keep or Path(folder))
                 rows += rows_of(inputs, name, network, theirs)
-    publish(options, rows, {"seconds_a_layer": SECONDS, "zigzag": "zigzag-dse 3.9.1"})
+    settings = {"seconds_a_network": SECONDS, "seconds_a_layer_at_least": LEAST}
+    publish(options, rows, settings | {"zigzag": "zigzag-dse 3.9.1"})
 
 
 if __name__ == "__main__":
