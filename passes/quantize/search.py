@@ -22,7 +22,7 @@ from codesign.rewrite.context import Context, Dataset, Target
 from codesign.rewrite.score import answers, snr_db
 
 SNR_SAMPLES = 32  # of the calibration data, on which choices are measured
-NEARBY = 4  # choices near the best one that are measured at last, for each round
+NEARBY = 2  # choices near the best one that are measured at last, for each round
 
 
 @dataclass(frozen=True)
