@@ -37,7 +37,7 @@ from codesign.mapping.mapper import Found, search
 
 MACHINES = {"tpu_like": "tpu_like", "eyeriss_like": "default"}  # and their mapping files
 NETWORKS = ("resnet18", "alexnet", "mobilenetv2")
-SECONDS = {"tpu_like": 2.0, "eyeriss_like": 5.0}  # for a network, shared by its different layers
+SECONDS = {"tpu_like": 2.3, "eyeriss_like": 2.7}  # for a network, shared by its different layers
 LEAST = 0.1  # for a layer
 WIDTHS = Widths(8, 8, 16, 8)
 PEER = Path(__file__).with_name("zigzag_peer.py")
