@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import product
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,14 @@ def points(target: str, text: str, options: Options | None = None) -> list[str]:
     name, inline = plugins.parse("target", target)
     given = {_plain(key): value for key, value in {**inline, **(options or {})}.items()}
     axes = _axes(name, text, given)
-    count = 1
-    for values in axes.values():
-        count *= len(values)
+    count = prod(map(len, axes.values()))
     if count > MOST:
         sizes = " x ".join(str(len(values)) for values in axes.values())
         raise RefusedError(
             f"--sweep asks for {sizes} = {count} targets, and {MOST} is the most; narrow a range"
         )
-    return [_spec(name, {**given, **dict(zip(axes, one, strict=True))}) for one in _all(axes)]
-
-
-def _all(axes: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
-    return list(product(*axes.values()))
+    picked = product(*axes.values())
+    return [_spec(name, {**given, **dict(zip(axes, one, strict=True))}) for one in picked]
 
 
 def _axes(name: str, text: str, given: Options) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from codesign.contract.costs import Price, no_less, sound, wider
 from codesign.contract.rows import BrokenError, DeclinedError, Row, tried
 from codesign.contract.running import compare
 from codesign.contract.samples import SAMPLES, Sample
-from codesign.contract.work import Work, refusals, works
+from codesign.contract.work import Refused, Work, asked
 from codesign.errors import UnknownNameError, UnsupportedModelError
 from codesign.ir.graph import Graph
 from codesign.ir.ops import OPS
@@ -156,10 +156,15 @@ class _Suite:
 
     def worded(self, graph: Graph, work: list[Work]) -> str:
         """Every refusal says what was demanded and which bound it breaks; what is taken, listed."""
-        for kernel, node, refusal in refusals(graph, self.target):
-            if not refusal.demand.strip() or not refusal.bound.strip():
-                raise BrokenError(f"{kernel} refuses %{node} without demand or bound: {refusal}")
-        work += works(graph, self.target)
+        found = list(asked(graph, self.target))
+        for one in found:
+            if isinstance(one, Refused) and not (
+                one.refusal.demand.strip() and one.refusal.bound.strip()
+            ):
+                raise BrokenError(
+                    f"{one.kernel} refuses %{one.node} without demand or bound: {one.refusal}"
+                )
+        work += [one for one in found if isinstance(one, Work)]
         return ""
 
     def placed(self, graph: Graph, found: list[Program]) -> str:

@@ -40,17 +40,20 @@ class Work:
         return placed(graph, names, target, choice)
 
 
-def works(graph: Graph, target: Target) -> Iterator[Work]:
-    """What the kernels of `target` take of `graph`, node by node, also where they would not win."""
+@dataclass(frozen=True)
+class Refused:
+    """A kernel that does not take a node, and why."""
+
+    kernel: str
+    node: str
+    refusal: Refusal
+
+
+def asked(graph: Graph, target: Target) -> Iterator[Work | Refused]:
+    """What each kernel of `target` takes of `graph` or refuses, node by node, winner or not."""
     for node in graph.nodes:
         for kernel, wide, refusal in candidates(Group(graph, (node,)), target):
             if refusal is None:
                 yield Work(kernel, grow(wide, kernel, set()))
-
-
-def refusals(graph: Graph, target: Target) -> Iterator[tuple[str, str, Refusal]]:
-    """(kernel, node, refusal) of every kernel that does not take a node of `graph`."""
-    for node in graph.nodes:
-        for kernel, _, refusal in candidates(Group(graph, (node,)), target):
-            if refusal is not None:
-                yield kernel.name, node.name, refusal
+            else:
+                yield Refused(kernel.name, node.name, refusal)
