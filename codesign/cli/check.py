@@ -1,6 +1,5 @@
 """`codesign check`: per op, the kernel that takes it or why none does."""
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,7 +10,6 @@ from codesign.cli.tables import show_table
 from codesign.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
-    from codesign.ir.graph import Graph
     from codesign.mapping.check import Verdict
 
 
@@ -24,6 +22,7 @@ def check_verb(asked: Asked) -> None:
     """
     from codesign.compiler import run_passes
     from codesign.mapping.check import check
+    from codesign.passes.quantize.left import without_codes
 
     work = asked.job()
     program = run_passes(work.unscheduled())
@@ -33,23 +32,6 @@ def check_verb(asked: Asked) -> None:
     show_verdicts(verdicts, work.program.graph.name, work.target.spec, never, open_)
     if not all(verdict.supported for verdict in verdicts):
         raise typer.Exit(UnsupportedModelError.exit_code)
-
-
-def without_codes(graph: "Graph", among: Collection[str]) -> tuple[list[str], list[str]]:
-    """Layers in float `among` some that get no codes, with the reason, and those that could."""
-    from codesign.analysis.in_float import in_float
-    from codesign.passes.quantize.regions import ANCHORS, refusal
-
-    never, open_ = [], []
-    for node in (node for node in in_float(graph) if node.name in among):
-        why = "only conv and linear layers have codes"
-        if node.kind in ANCHORS:
-            why = refusal(graph, node, any_window=True)
-        if why:
-            never.append(f"%{node.name} ({node.kind}: {why})")
-        else:
-            open_.append(f"%{node.name}")
-    return never, open_
 
 
 def show_verdicts(
