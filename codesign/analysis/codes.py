@@ -19,14 +19,24 @@ CLAMPS = frozenset({"relu", "clip"})
 def sums_codes(node: Node, types: Mapping[str, TensorType]) -> bool:
     """True if `node` is a conv or linear layer that multiplies codes and adds them up as such.
 
-    Its input has one scale, its weight is symmetric, its bias, if any, in codes.
+    Its input has one scale, its weight one for all or one an output channel, and no zero points.
+    Its bias, if any, is in codes, or in floats where one factor is of few levels, whose sums would
+    be too coarse for it.
     """
     if node.kind not in SUMS:
         return False
-    x, w, *bias = (types[v].integer for v in node.operands)
-    if x is None or w is None or not w.symmetric or x.scale.array.ndim:
+    x, w, *bias = (types[v].grid for v in node.operands)
+    if x is None or w is None or x.scale.array.ndim or w.axis not in (None, 0):
         return False
-    return None not in bias
+    if isinstance(w, Int) and not w.symmetric:
+        return False
+    return None not in bias or not (isinstance(x, Int) and isinstance(w, Int))
+
+
+def few_levels(node: Node, types: Mapping[str, TensorType]) -> bool:
+    """True if `node` sums products of codes of which one factor is binary or ternary."""
+    forms = [types[v].grid for v in node.operands[:2]]
+    return sums_codes(node, types) and not all(isinstance(form, Int) for form in forms)
 
 
 def scale_ratio(source: Int, out: Int) -> np.ndarray:

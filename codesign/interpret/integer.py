@@ -1,6 +1,7 @@
 """The integer meaning of a graph: what a datapath of codes computes, exactly.
 
-Values whose type carries an `Int` encoding are held as int64 codes, others as torch tensors. Where
+Values whose type carries a `Grid` encoding (`Int`, `Binary`, `Ternary`) are held as int64 codes,
+others as torch tensors. Where
 an op has an integer rule it computes on codes alone and requantizes by a fixed-point multiplier
 (`codesign.ir.fixedpoint`); any other op decodes its operands to float32, computes its logical
 meaning and encodes the result. Kernels and simulators agree with this bit for bit.
@@ -23,6 +24,7 @@ from codesign.analysis.codes import (
 )
 from codesign.interpret.arrays import check_inputs, to_numpy, to_torch
 from codesign.interpret.step import compute
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.fixedpoint import fixed_point
 from codesign.ir.graph import Graph, Node
@@ -38,25 +40,28 @@ def along(values: np.ndarray, rank: int, axis: int = 1) -> np.ndarray:
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def requantize(terms: list[tuple[Codes, np.ndarray]], out: Int, rank: int, axis: int) -> Codes:
+def requantize(
+    terms: list[tuple[Codes, np.ndarray]],
+    out: Int,
+    rank: int,
+    axis: int,
+    bias: np.ndarray | None = None,
+) -> Codes:
     """clamp(((sum of centred codes * multiplier + 2^(shift-1)) >> shift) + zero) of `out`.
 
     `terms` are codes less their zero point, with their real ratio to the scale of `out`, scalar or
-    by channel along `axis`.
+    by channel along `axis`, like the float `bias` that is added as a fixed-point number.
     """
     fixed = fixed_point([ratio for _, ratio in terms])
     shift = along(fixed.shift.astype(np.int64), rank, axis)
     total = np.int64(1) << (shift - 1)
+    if bias is not None:
+        total = total + along(fixed.offset(bias, out.scale.array), rank, axis)
     for (codes, _), multiplier in zip(terms, fixed.multipliers, strict=True):
         total = total + codes * along(multiplier.astype(np.int64), rank, axis)
     zero = out.along(out.zero, rank)
     clamped: Codes = np.clip((total >> shift) + zero, out.low, out.high)
     return clamped
-
-
-def centred(codes: Codes, encoding: Int) -> Codes:
-    """Codes less their zero point."""
-    return codes - encoding.along(encoding.zero, codes.ndim).astype(np.int64)
 
 
 def aligned(codes: Codes, encoding: Int, rank: int) -> tuple[Codes, Int]:
@@ -72,15 +77,21 @@ def channels(node: Node, rank: int) -> int:
     return 1 if node.kind == "conv" else rank - 1
 
 
-def accumulated(acc: Codes, scale: np.ndarray, out: Int | None, axis: int) -> Codes | np.ndarray:
-    """An accumulator of `scale` (scalar or by channel) as codes of `out`, or as float32."""
-    if out is None:
+def accumulated(
+    acc: Codes, scale: np.ndarray, out: Grid | None, axis: int, bias: np.ndarray | None = None
+) -> Codes | np.ndarray:
+    """An accumulator of `scale` (scalar or by channel) and a float `bias` as codes of `out`.
+
+    As float32 where there is no `out`: the product first, then the sum, each rounded.
+    """
+    if not isinstance(out, Int):
         values: np.ndarray = acc.astype(np.float32) * along(scale, acc.ndim, axis)
-        return values
-    if out.width == ACCUMULATOR_BITS and np.array_equal(out.scale.array, scale):
+        values = values if bias is None else values + along(bias, acc.ndim, axis)
+        return values if out is None else out.encode(values)["values"].astype(np.int64)
+    if bias is None and out.width == ACCUMULATOR_BITS and np.array_equal(out.scale.array, scale):
         return acc
     real = scale.astype(np.float64) / out.scale.array.astype(np.float64)
-    return requantize([(acc, real)], out, acc.ndim, axis)
+    return requantize([(acc, real)], out, acc.ndim, axis, bias)
 
 
 class IntegerInterpreter:
@@ -99,10 +110,20 @@ class IntegerInterpreter:
         """The integer encoding of `value`, if it has one."""
         return None if value is None else self.type(value).integer
 
+    def grid(self, value: str | None) -> Grid | None:
+        """The encoding of `value` in multiples of a scale, if it has one."""
+        return None if value is None else self.type(value).grid
+
+    def multiples(self, value: str) -> Codes:
+        """What the codes of `value` stand for, in multiples of its scale."""
+        encoding = self.grid(value)
+        assert encoding is not None
+        return encoding.multiples(self.code(value))
+
     def code(self, value: str) -> Codes:
         """Codes of an encoded value."""
         if value not in self.codes:
-            encoding = self.integer(value)
+            encoding = self.grid(value)
             assert encoding is not None
             array = self.graph.constants[value].array
             self.codes[value] = encoding.encode(array)["values"].astype(np.int64)
@@ -110,7 +131,7 @@ class IntegerInterpreter:
 
     def number(self, value: str) -> Tensor:
         """Logical float value of anything."""
-        encoding = self.integer(value)
+        encoding = self.grid(value)
         if encoding is not None and value not in self.graph.constants:
             return to_torch(encoding.decode({"values": self.code(value)}, self.type(value).shape))
         if value not in self.floats:
@@ -119,7 +140,7 @@ class IntegerInterpreter:
 
     def store(self, value: str, result: np.ndarray) -> None:
         """Keep a float result, encoded if its type says so."""
-        encoding = self.integer(value)
+        encoding = self.grid(value)
         if encoding is None:
             self.floats[value] = to_torch(result)
         else:
@@ -130,22 +151,30 @@ class IntegerInterpreter:
         check_inputs(self.graph, inputs)
         for name in self.graph.inputs:
             self.store(name, inputs[name])
+        self.compute()
+
+    def compute(self) -> None:
+        """Compute the nodes from inputs that are known."""
         for node in self.graph.nodes:
             rule = RULES.get(node.kind)
             if rule is None or not rule(self, node):
                 self.fall_back(node)
 
     def sums(self, node: Node) -> Codes:
-        """The exact sums of a conv or linear layer: products of centred codes, and the bias."""
+        """The exact sums of a conv or linear layer: products of multiples, and a coded bias."""
         x, w, *bias = node.operands
-        ex = self.integer(x)
-        assert ex is not None
-        operands = [torch.from_numpy(centred(self.code(x), ex).astype(np.float64))]
-        operands.append(torch.from_numpy(self.code(w).astype(np.float64)))
+        operands = [torch.from_numpy(self.multiples(v).astype(np.float64)) for v in (x, w)]
         exact = node.op.evaluate(*operands)
         assert isinstance(exact, Tensor)
         found = exact.numpy().astype(np.int64)
-        return found + self.begin(node, found.ndim) if bias else found
+        coded = bool(bias) and self.grid(bias[0]) is not None
+        return found + self.begin(node, found.ndim) if coded else found
+
+    def offset(self, node: Node) -> np.ndarray | None:
+        """The bias of a layer if it is in floats."""
+        if len(node.operands) < 3 or self.grid(node.operands[2]) is not None:
+            return None
+        return self.number(node.operands[2]).numpy()
 
     def begin(self, node: Node, rank: int) -> Codes:
         """The codes of a layer's bias, laid along its channels."""
@@ -169,12 +198,12 @@ def _contraction(run: IntegerInterpreter, node: Node) -> bool:
     """conv and linear: int32 accumulation of centred codes, bias codes, requantization."""
     if not sums_codes(node, run.graph.types):
         return False
-    ex, ew = (run.integer(v) for v in node.operands[:2])
+    ex, ew = (run.grid(v) for v in node.operands[:2])
     assert ex is not None and ew is not None
     scale = ex.scale.array * ew.scale.array
-    acc = run.sums(node)
-    result = accumulated(acc, scale, run.integer(node.name), channels(node, acc.ndim))
-    if run.integer(node.name) is None:
+    acc, out, axis = run.sums(node), run.grid(node.name), channels(node, run.type(node.name).rank)
+    result = accumulated(acc, scale, out, axis, run.offset(node))
+    if out is None:
         run.floats[node.name] = to_torch(result)
     else:
         run.codes[node.name] = result
@@ -193,21 +222,21 @@ def _add(run: IntegerInterpreter, node: Node) -> bool:
     if not addable([e for _, e in pairs], out):
         return False
     axes = [e.axis for _, e in pairs if e.axis is not None]
-    terms = [(centred(codes, e), scale_ratio(e, out)) for codes, e in pairs]
+    terms = [(e.multiples(codes), scale_ratio(e, out)) for codes, e in pairs]
     run.codes[node.name] = requantize(terms, out, rank, axes[0] if axes else 0)
     return True
 
 
-def _rescaled(run: IntegerInterpreter, x: str, out: Int) -> Codes | None:
+def _rescaled(run: IntegerInterpreter, x: str, out: Grid) -> Codes | None:
     """Codes of `x` in encoding `out`: as they are if it is its own, else requantized."""
-    encoding = run.integer(x)
+    encoding = run.grid(x)
     if encoding is None:
         return None
     if encoding == out:
         return run.code(x)
-    if out.axis is not None:
+    if out.axis is not None or not isinstance(out, Int) or not isinstance(encoding, Int):
         return None
-    term = (centred(run.code(x), encoding), scale_ratio(encoding, out))
+    term = (run.multiples(x), scale_ratio(encoding, out))
     return requantize([term], out, run.code(x).ndim, encoding.axis or 0)
 
 
@@ -226,21 +255,20 @@ def _clamp(run: IntegerInterpreter, node: Node) -> bool:
 
 def _moved(run: IntegerInterpreter, node: Node) -> bool:
     """Ops that only move elements, on operands of the result's own per-tensor encoding."""
-    out = run.integer(node.name)
+    out = run.grid(node.name)
     if out is None or out.axis is not None or any(v in run.graph.constants for v in node.operands):
-        return False
-    if any(run.integer(v) is None for v in node.operands):
         return False
     operands = []
     for value in node.operands:
         codes = _rescaled(run, value, out)
-        assert codes is not None
+        if codes is None:
+            return False
         operands.append(torch.from_numpy(codes.astype(np.float64)))
     if node.kind == "max_pool" and len(node.outputs) > 1:
         return False
     made = node.op.evaluate(*operands)
     results = made if isinstance(made, tuple) else (made,)
-    if any(run.integer(v) != out for v in node.outputs):
+    if any(run.grid(v) != out for v in node.outputs):
         return False
     for value, result in zip(node.outputs, results, strict=True):
         run.codes[value] = result.numpy().astype(np.int64)
@@ -255,7 +283,7 @@ def _mean(run: IntegerInterpreter, node: Node) -> bool:
         return False
     if node.kind == "avg_pool" and any(any(p) for p in node.op.pads):  # type: ignore[attr-defined]
         return False
-    codes = centred(run.code(x), ex)
+    codes = run.multiples(x)
     total, ones = (
         node.op.evaluate(torch.from_numpy(a.astype(np.float64)))
         for a in (codes, np.ones_like(codes))

@@ -7,6 +7,7 @@ from codesign.errors import VerificationError
 from codesign.ir import encoding as enc
 from codesign.ir.dtype import DType
 from codesign.ir.encoding import Encoding, Encodings
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.integer import Int
 from codesign.ir.encodings.tiled import Tiled
 
@@ -51,6 +52,11 @@ class TensorType:
     def integer(self) -> Int | None:
         """The element encoding if it is an affine integer."""
         return element if isinstance(element := self.element, Int) else None
+
+    @property
+    def grid(self) -> Grid | None:
+        """The element encoding if its values are whole multiples of a scale."""
+        return element if isinstance(element := self.element, Grid) else None
 
     @property
     def structure(self) -> Encoding | None:

@@ -7,12 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from codesign.ir.const import Const
-from codesign.ir.encoding import Encoding, Parts, Role, Shape
+from codesign.ir.encoding import Parts, Shape
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.scale import along, check_scale, one
 
 
 @dataclass(frozen=True)
-class Binary(Encoding):
+class Binary(Grid):
     """One sign bit an element: code 1 is +scale (x >= 0), code 0 is -scale.
 
     `scale` (float32) is a scalar or, with `axis`, a vector along that axis; the mean of |x| over
@@ -21,10 +22,21 @@ class Binary(Encoding):
     """
 
     kind: ClassVar[str] = "binary"
-    role: ClassVar[Role] = "element"
 
     scale: Const = field(default_factory=one)
     axis: int | None = None
+
+    @property
+    def code_bits(self) -> int:
+        return 1
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        return -1, 1
+
+    def multiples(self, codes: np.ndarray) -> np.ndarray:
+        signs: np.ndarray = codes.astype(np.int64) * 2 - 1
+        return signs
 
     def check(self, shape: Shape) -> None:
         """Refuse scales that are not positive and axes that do not fit `shape`."""

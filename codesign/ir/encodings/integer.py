@@ -7,7 +7,8 @@ import numpy as np
 
 from codesign.errors import VerificationError
 from codesign.ir.const import Const
-from codesign.ir.encoding import Encoding, Parts, Role
+from codesign.ir.encoding import Parts
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.scale import along, check_scale, check_vector, one
 
 ACCUMULATOR_BITS = 32
@@ -18,7 +19,7 @@ def _zero() -> Const:
 
 
 @dataclass(frozen=True)
-class Int(Encoding):
+class Int(Grid):
     """`bits`-wide affine integers (1 to 16, or 32 for accumulators).
 
     code = clamp(rint(x / scale) + zero, low, high), round half to even; value = scale * (code -
@@ -27,7 +28,6 @@ class Int(Encoding):
     """
 
     kind: ClassVar[str] = "int"
-    role: ClassVar[Role] = "element"
 
     width: int = 8
     scale: Const = field(default_factory=one)
@@ -44,6 +44,19 @@ class Int(Encoding):
     def high(self) -> int:
         """Largest code."""
         return (1 << (self.width - 1)) - 1 if self.signed else (1 << self.width) - 1
+
+    @property
+    def code_bits(self) -> int:
+        return self.width
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        zeros = self.zero.array
+        return self.low - int(zeros.max(initial=0)), self.high - int(zeros.min(initial=0))
+
+    def multiples(self, codes: np.ndarray) -> np.ndarray:
+        centred: np.ndarray = codes.astype(np.int64) - self.along(self.zero, codes.ndim)
+        return centred
 
     @property
     def symmetric(self) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 
 from codesign.errors import VerificationError
 from codesign.ir.const import Const
-from codesign.ir.encoding import Encoding, Parts, Role, Shape
+from codesign.ir.encoding import Parts, Shape
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.scale import along, check_scale, check_vector, one
 
 
@@ -17,7 +18,7 @@ def _half() -> Const:
 
 
 @dataclass(frozen=True)
-class Ternary(Encoding):
+class Ternary(Grid):
     """Codes -1, 0, 1 in two bits: +-scale where |x| > threshold, else 0.
 
     `scale` and `threshold` (float32) are scalars or, with `axis`, vectors along that axis.
@@ -27,11 +28,21 @@ class Ternary(Encoding):
     """
 
     kind: ClassVar[str] = "ternary"
-    role: ClassVar[Role] = "element"
 
     scale: Const = field(default_factory=one)
     threshold: Const = field(default_factory=_half)
     axis: int | None = None
+
+    @property
+    def code_bits(self) -> int:
+        return 2
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        return -1, 1
+
+    def multiples(self, codes: np.ndarray) -> np.ndarray:
+        return codes.astype(np.int64)
 
     def check(self, shape: Shape) -> None:
         """Refuse bad scales, thresholds outside [0, scale), axes that do not fit `shape`."""
