@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from codesign.analysis.steps import MONOTONE, no_steps
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.norm import BatchNorm
 from codesign.ir.program import Program
@@ -21,7 +22,9 @@ class FoldBatchNorm(Pass):
 
     w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(var + epsilon) (Jacob et al., 2018,
     section 3.2), computed in float64. So do multiplications by and additions of constants that vary
-    by channel alone. A batch norm that follows anything else becomes a multiply and an add.
+    by channel alone. A batch norm that follows anything else becomes a multiply and an add, unless
+    it stands between a layer that adds up codes and their codes: there kernels make thresholds of
+    it, and any other order of its steps would move some of them.
 
     Before:
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)
@@ -52,6 +55,8 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[
         if node.kind == "batch_norm":
             context.note(node.name, "its statistics are no constants", done=False)
         return
+    if _threshold(graph, node):
+        return
     x, scale, shift = folded
     before = _foldable(graph, node, x)
     if before is not None and before.name not in taken:
@@ -61,6 +66,20 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[
     elif before is None and node.kind == "batch_norm":
         _as_multiply(edit, graph, node, scale, shift)
         context.note(node.name, "became a multiply and an add")
+
+
+def _threshold(graph: Graph, node: Node) -> bool:
+    """True if `node` lies on the way from sums of codes to codes."""
+    first, chain = node, [node]
+    while (before := graph.producers.get(first.operands[0])) and before.kind in MONOTONE:
+        first, chain = before, [before, *chain]
+    while (after := graph.only_use(chain[-1].name)) and after.kind in MONOTONE:
+        chain.append(after)
+        if after.kind == "encode":
+            break
+    if before is None or chain[-1].kind != "encode":
+        return False
+    return not no_steps(graph, before, chain)
 
 
 Affine = tuple[str, np.ndarray, np.ndarray]  # value, scale and shift by channel in float64
