@@ -5,6 +5,7 @@ if __name__ != "codesign.passes":
 
 TABLE = {
     "assign-bits": "quantize.assign_bits:AssignBits",
+    "binarize": "binarize.binarize:Binarize",
     "canonicalize": "simplify.canonicalize:Canonicalize",
     "common-subexpressions": "simplify.common_subexpressions:CommonSubexpressions",
     "dead-code": "simplify.dead_code:DeadCode",
