@@ -16,5 +16,6 @@ TABLE = {
     "layout": "place.layout:Layout",
     "prune-magnitude": "prune.prune_magnitude:PruneMagnitude",
     "quantize-int8": "quantize.quantize_int8:QuantizeInt8",
+    "recover": "recover.recover:Recover",
     "place": "place.place:Place",
 }

@@ -38,8 +38,10 @@ def run_pipeline(
     unless its name is in `tidying`. With `require_speedup` what another pass made is dropped, its
     notes with it, and its row says so, unless the program became so many times faster on the
     target; how many times it did is in the row either way.
-    VerificationError and RefusedError name the pass that broke the program.
+    VerificationError and RefusedError name the pass that broke the program. While it runs, the
+    context has `program` as the original.
     """
+    context.original = program.graph
     recorder = Recorder(program.graph, context, measure)
     context.progress("input: cost and accuracy", 0.0)
     rows = [recorder.row("input", program)]
