@@ -51,12 +51,16 @@ class Rule:
         """The gradient of the multiples by u; None for 1 everywhere."""
         if self.surrogate == "through":
             return None
-        half = (self.high - self.low) / 2
-        middle = (self.high + self.low) / 2
-        if self.surrogate == "triangle":
-            return (1 - (u - middle).abs() / half).clamp_(min=0).mul_(2)
+        if self.surrogate == "clip":
+            return self.inside(u)
+        half, middle = (self.high - self.low) / 2, (self.high + self.low) / 2
+        return (u - middle).abs_().div_(-half / 2).add_(2).clamp_(min=0)
+
+    def inside(self, u: Tensor) -> Tensor:
+        """Where u is not clipped: true or false."""
+        half, middle = (self.high - self.low) / 2, (self.high + self.low) / 2
         reach = half if self.sign else half + 0.5
-        return ((u - middle).abs() <= reach).to(u.dtype)
+        return (u - middle).abs_() <= reach
 
 
 def _clamped(x: Tensor, low: Bound, high: Bound) -> Tensor:
@@ -84,11 +88,11 @@ class _Straight(torch.autograd.Function):
         by_x = g if slope is None else g * slope
         if not context.needs_input_grad[1]:
             return by_x, None, None
-        inside = rule.slope(u) if rule.surrogate == "clip" else ((m - u).abs() <= 0.5).to(u.dtype)
-        terms = g * (m - u * inside)
+        within = by_x if rule.surrogate == "clip" else g * rule.inside(u)
+        terms = _summed(g * m, scale.shape) - _summed(within * u, scale.shape)
         covered = u.numel() / max(scale.numel(), 1)
         weight = (covered * max(1.0, float(torch.as_tensor(rule.high).max()))) ** -0.5
-        return by_x, _summed(terms, scale.shape).mul_(weight), None
+        return by_x, terms * weight, None
 
 
 def _summed(x: Tensor, shape: torch.Size) -> Tensor:

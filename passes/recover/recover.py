@@ -39,10 +39,12 @@ class Recover(Pass):
     from there, bit for bit.
 
     Before:
+        %z: tensor<1x8x6x6xf32> = relu(%x)
         %z.bits: tensor<1x8x6x6xf32, int<1, ...>> = encode(%z)
         %u: tensor<1x8x4x4xf32> = conv(%z.bits, %k.binary)
     After:
         const %k.binary: tensor<8x8x3x3xf32, binary<..., axis=0>> = ...
+        %z: tensor<1x8x6x6xf32> = relu(%x)
         %z.bits: tensor<1x8x6x6xf32, int<1, ...>> = encode(%z)
         %u: tensor<1x8x4x4xf32> = conv(%z.bits, %k.binary)
     """
