@@ -63,6 +63,11 @@ class Job:
         """The recipe with every option written out."""
         return resolved(self.passes, self.target.spec, self.context.seed)
 
+    def check_training(self) -> None:
+        """UsageError unless there is data for the passes that train."""
+        for step in self.passes:
+            self.context.check(step.needs & {"training"}, step.name)
+
     def unscheduled(self) -> "Job":
         """This job without the passes that schedule: the others do not depend on them."""
         return replace(self, passes=[step for step in self.passes if not step.schedules])
@@ -153,7 +158,7 @@ def prepare(
         training=None if training is None else load_dataset(training, program.graph, "training"),
     )
     for step in steps:
-        context.check(step.needs, step.name)
+        context.check(step.needs - {"training"}, step.name)
     if progress is not None:
         context.progress = progress
     return Job(program, goal, steps, context, time.perf_counter() - started)
@@ -164,8 +169,9 @@ def compile_job(
 ) -> Compiled:
     """Run the passes of `job` and build what comes out.
 
-    UsageError for a `require_speedup` that is not positive.
+    UsageError for a `require_speedup` that is not positive, or if there is no data to train on.
     """
+    job.check_training()
     if require_speedup is not None and not 0 < require_speedup < float("inf"):
         raise UsageError(f"the speed-up required is {require_speedup}, expected such as 1.1")
     started = time.perf_counter()
@@ -216,11 +222,13 @@ def with_target(job: Job, target: Target) -> Job:
 
 
 def run_passes(job: Job) -> Program:
-    """The program after all passes, verified after each, without a ledger."""
+    """The program after all passes, verified after each, without a ledger.
+
+    Those that train are left out: they change numbers alone, not what is computed or what it costs.
+    """
     program = job.program
-    job.context.original = program.graph
     for step in job.passes:
-        program = run_pass(program, step, job.context)
+        program = program if step.trains else run_pass(program, step, job.context)
     return program
 
 

@@ -105,7 +105,8 @@ def test_gradients_are_those_of_finite_differences_where_all_is_smooth() -> None
     goal = torch.from_numpy(normal(8, 3, seed=9))
 
     def loss() -> torch.Tensor:
-        return (module(data())[0] - goal).square().mean()
+        found: torch.Tensor = (module(data())[0] - goal).square().mean()
+        return found
 
     loss().backward()  # type: ignore[no-untyped-call]
     for _, parameter in module.named_parameters():

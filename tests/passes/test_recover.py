@@ -1,4 +1,4 @@
-"""Training after compression: it gives back what was lost, repeats, and goes on where it stopped."""
+"""Training after compression: gives back what was lost, repeats, goes on where it stopped."""
 
 import subprocess
 import sys
@@ -154,7 +154,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert one != other
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """What ends a training from outside."""
 
 
@@ -167,14 +167,14 @@ def test_a_training_that_was_cut_off_goes_on_bit_for_bit(tmp_path: Path, optimiz
     def stop(message: str, done: float) -> None:
         calls.append(message)
         if sum("epoch 2" in m for m in calls) == 3:
-            raise Stop
+            raise StoppedError
 
     whole, _ = piped("binarize", f"recover{{{options}}}")
-    with pytest.raises(Exception, match="Stop"):
+    with pytest.raises(Exception, match="StoppedError"):
         piped("binarize", f"recover{{{options},{kept}}}", progress=stop)
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
     resumed: list[str] = []
-    after, context = piped(
+    after, _ = piped(
         "binarize", f"recover{{{options},{kept}}}", progress=lambda m, d: resumed.append(m)
     )
     assert after == whole
@@ -206,10 +206,10 @@ def test_a_killed_process_leaves_a_checkpoint_that_is_whole(tmp_path: Path) -> N
     def stop(message: str, done: float) -> None:
         if "epoch" in message:
             seen.append(done)
-            raise Stop
+            raise StoppedError
 
     options = f"epochs=300,batch=32,checkpoint={kept}"
-    with pytest.raises(Exception, match="Stop"):
+    with pytest.raises(Exception, match="StoppedError"):
         piped("binarize", f"recover{{{options}}}", progress=stop)
     assert seen[0] > 0.5 + 1.5 / (300 * 8) / 2  # beyond the first step of the second pass
 
@@ -263,8 +263,8 @@ def test_data_that_does_not_do_is_refused() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             piped(f"recover{{{options}}}", **given)
+    step = plugins.make("pass", "recover{batch=8}")
     with pytest.raises(UsageError, match="no network to be taught by"):
-        step = plugins.make("pass", "recover{batch=8}")
         run_pass(Program(trained()), step, Context(training=images(64)))
 
 
