@@ -15,6 +15,7 @@ from codesign.passes.recover.losses import Loss, is_softmax
 from codesign.passes.recover.recover import Recover
 from codesign.passes.recover.teacher import Teacher
 from codesign.rewrite.context import Context, Dataset
+from codesign.runtime.folder import check_file
 
 
 def train(options: Recover, graph: Graph, data: Dataset, context: Context) -> Graph:
@@ -65,10 +66,11 @@ def _plan(options: Recover, batches: Batches) -> Plan:
 def _checkpoint(
     options: Recover, graph: Graph, data: Dataset, context: Context
 ) -> Checkpoint | None:
-    """Where to keep what is reached, for this training alone."""
+    """Where to keep what is reached, for this training alone; ArtifactError if nothing can be."""
     path = options.kept()
     if path is None:
         return None
+    check_file(path)
     plain = replace(options, checkpoint=None, save_seconds=0.0)
     texts = [plain.told, str(context.seed), str(graph), str(context.original)]
     groups: list[Mapping[str, np.ndarray]] = [arrays(data)]
