@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codesign.analysis.codes import row_codes, table_of
+from codesign.analysis.codes import few_levels, row_codes, table_of
 from codesign.ir.const import Const
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
@@ -109,6 +109,8 @@ def _settled(graph: Graph, reach: Reach) -> Graph:
         coded = any(graph.types[v].integer is not None for v in values)
         if not coded or node.kind in BORDERS or node.op.elementwise:
             continue
+        if few_levels(node, graph.types):
+            continue  # sums of signs: exact whatever the other factor's codes are
         if node.kind in LAYERS and _computes(graph, node, reach):
             _bias(graph, node, edit)
         elif node.kind in MOVES and _keeps(graph, node):

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from codesign.analysis.codes import sums_codes
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.norm import BatchNorm
 from codesign.ir.program import Program
@@ -21,7 +22,8 @@ class FoldBatchNorm(Pass):
 
     w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(var + epsilon) (Jacob et al., 2018,
     section 3.2), computed in float64. So do multiplications by and additions of constants that vary
-    by channel alone. A batch norm that follows anything else becomes a multiply and an add.
+    by channel alone. A batch norm that follows anything else becomes a multiply and an add, but for
+    one behind a layer of codes: sums of codes are exact, and thresholds follow from its own meaning.
 
     Before:
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)
@@ -58,7 +60,7 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[
         _into(edit, graph, before, node, scale, shift)
         taken |= {before.name, node.name}
         context.note(before.name, f"{node.kind} %{node.name} folded into it")
-    elif before is None and node.kind == "batch_norm":
+    elif before is None and node.kind == "batch_norm" and not _sums(graph, x):
         _as_multiply(edit, graph, node, scale, shift)
         context.note(node.name, "became a multiply and an add")
 
@@ -125,6 +127,12 @@ def _foldable(graph: Graph, node: Node, x: str) -> Node | None:
     grouped = before.kind == "conv_transpose" and getattr(before.op, "groups", 1) > 1
     normed = node.kind == "batch_norm" and before.kind == "linear" and graph.types[x].rank > 2
     return before if plain and not grouped and not normed else None
+
+
+def _sums(graph: Graph, x: str) -> bool:
+    """True if `x` are sums of products of codes."""
+    before = graph.producers.get(x)
+    return before is not None and sums_codes(before, graph.types)
 
 
 def _into(
