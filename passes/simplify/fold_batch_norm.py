@@ -22,8 +22,8 @@ class FoldBatchNorm(Pass):
 
     w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(var + epsilon) (Jacob et al., 2018,
     section 3.2), computed in float64. So do multiplications by and additions of constants that vary
-    by channel alone. A batch norm that follows anything else becomes a multiply and an add, but for
-    one behind a layer of codes: sums of codes are exact, and thresholds follow from its own meaning.
+    by channel alone. A batch norm that follows anything else becomes a multiply and an add,
+    but for one behind a layer of codes: thresholds on exact sums follow from its own meaning.
 
     Before:
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)

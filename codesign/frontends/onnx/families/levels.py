@@ -121,7 +121,9 @@ def parameter(call: Call, index: int, what: str) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         array = value.array.astype(np.float32)
     if not np.isfinite(array).all() or (array.astype(value.array.dtype) != value.array).any():
-        raise call.refuse(f"{what} {value.array.reshape(-1)[:4].tolist()}, which is no float32")
+        raise call.refuse(
+            f"{what} {value.array.reshape(-1)[:4].tolist()}, which is no finite float32"
+        )
     if array.size == 0:
         raise InvalidModelError(f"{describe(call.node)}: {what} is empty")
     return array.reshape(()) if array.size == 1 else array

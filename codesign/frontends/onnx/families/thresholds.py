@@ -38,13 +38,13 @@ def _encoding(count: int, scale: float, bias: float) -> Grid | None:
     if not scale > 0 or not np.isfinite(scale) or count.bit_length() > WIDEST:
         return None
     values = np.float32(scale) * np.arange(count + 1, dtype=np.float32) + np.float32(bias)
-    zero = np.rint(-bias / scale)
+    zero = -bias / scale
     kind: Grid
-    if count == 1 and zero not in (0, 1):
+    if count == 1 and zero == 0.5:
         kind = Binary(Const(np.float32(scale / 2)))
     else:
         top = (1 << count.bit_length()) - 1
-        point = Const(np.int32(np.clip(zero, 0, top)))
+        point = Const(np.int32(np.clip(np.rint(zero), 0, top)))
         kind = Int(count.bit_length(), Const(np.float32(scale)), point, signed=False)
     held = kind.decode(kind.encode(values), values.shape)
     return kind if np.array_equal(held, values) else None
