@@ -33,8 +33,8 @@ def bounds(width: int, signed: bool, narrow: bool) -> tuple[int, int]:
 
 def quant(
     x: np.ndarray,
-    scale: np.ndarray,
-    zero: np.ndarray,
+    scale: np.ndarray | F32,
+    zero: np.ndarray | F32,
     width: int,
     signed: bool = True,
     narrow: bool = False,
@@ -47,9 +47,10 @@ def quant(
     return found
 
 
-def bipolar(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def bipolar(x: np.ndarray, scale: np.ndarray | F32) -> np.ndarray:
     """BipolarQuant."""
-    return np.where(x >= 0, F32(1), F32(-1)) * scale
+    found: np.ndarray = np.where(x >= 0, F32(1), F32(-1)) * scale
+    return found
 
 
 def node(kind: str, inputs: str, output: str, domain: str = DOMAIN, **attributes: Any) -> NodeProto:

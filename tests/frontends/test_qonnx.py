@@ -239,7 +239,12 @@ def test_truncation(version: int, mode: str) -> None:
 def test_thresholds(steps: int, scale: float, bias: float, want: type | None, layout: str) -> None:
     x = m.random(2, 3, 3, 3) * 3
     limits = np.sort(m.random(3, steps, seed=1) * 2)
-    attributes = {"out_scale": scale, "out_bias": bias, "data_layout": layout, "out_dtype": "INT4"}
+    attributes: dict[str, Any] = {
+        "out_scale": scale,
+        "out_bias": bias,
+        "data_layout": layout,
+        "out_dtype": "INT4",
+    }
     nodes = [q.node("MultiThreshold", "x t", "y", **attributes)]
     model = q.model_of(nodes, [m.value("x", x.shape)], {"t": limits})
     form = (3, 1, 1, steps) if layout == "NCHW" else (3, steps)

@@ -100,11 +100,13 @@ def _accumulated(graph: Graph, layer: Node, bias: str) -> TensorType:
     """The type of a quantized bias of `layer`."""
     kind, have = graph.types[bias], graph.types[bias].integer
     x, w = (graph.types[v].grid for v in layer.operands[:2])
-    if have is None or (have.width == ACCUMULATOR_BITS and not few_bits(graph, layer)):
-        return kind
+    assert have is not None
+    wide = have.width == ACCUMULATOR_BITS and have.symmetric
     if x is None or w is None or not sums_codes(layer, graph.types):
-        return kind.dense
+        return kind if wide else kind.dense
     scale = x.scale.array * w.scale.array
+    if wide and np.allclose(have.scale.array, scale, rtol=1e-5, atol=0):
+        return kind
     axis = 0 if scale.ndim else None
     form = Int(ACCUMULATOR_BITS, Const(scale), Const(np.zeros_like(scale, np.int32)), axis=axis)
     array = graph.constants[bias].array
