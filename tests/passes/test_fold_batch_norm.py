@@ -4,12 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.ir.builder import Builder
-from codesign.ir.encodings import Binary, Int, Ternary
+from codesign.ir.encodings import Int
 from codesign.ir.graph import Graph
 from codesign.ir.ops.activation import Relu
 from codesign.ir.ops.convolution import Conv, ConvTranspose
 from codesign.ir.ops.elementwise import Add, Div, Mul, Sub
-from codesign.ir.ops.encode import Encode
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.norm import BatchNorm
 from codesign.ir.ops.reduce import ReduceMean
@@ -145,15 +144,4 @@ def test_arithmetic_on_vectors_has_no_channels() -> None:
     b = Builder()
     mean = b.op(ReduceMean((1,), False), b.input("x", (3, 16)))
     before = b.graph(b.op(Add(), mean, b.constant(np.ones(1, np.float32))))
-    assert apply(before, "fold-batch-norm") == before
-
-
-@pytest.mark.parametrize("form", [Int(8), Int(2, signed=False), Binary(), Ternary()])
-def test_a_norm_behind_sums_of_codes_stays(form: Int | Binary | Ternary) -> None:
-    b = Builder()
-    x = b.op(Encode(), b.input("x", (2, 4)), name="codes")
-    b.types[x] = b.types[x].with_encoding(form)
-    signs = np.sign(RANDOM.standard_normal((6, 4))).astype(np.float32)
-    w = b.constant(signs, "w", (Binary() if not isinstance(form, Int) else Int(8),))
-    before = b.graph(norm(b, b.op(Linear(), x, w, name="a")))
     assert apply(before, "fold-batch-norm") == before
