@@ -86,7 +86,7 @@ def test_constants_are_rounded_bit_for_bit(case: Any) -> None:
 @pytest.mark.parametrize(
     ("width", "signed", "narrow", "want"),
     [
-        (2, 1, 1, Ternary),
+        (2, 1, 1, (2, True)),
         (2, 1, 0, (2, True)),
         (2, 0, 0, (2, False)),
         (1, 0, 0, (1, False)),
@@ -105,8 +105,9 @@ def test_each_width_has_its_encoding(width: int, signed: int, narrow: int, want:
     else:
         assert isinstance(found, want)
     assert found.scale.array == 0.5
-    values = import_onnx(q.constant_model(np.ones((1, 2), F32), parameters, signed=signed))
-    assert isinstance(weight(values), Binary if width == 1 and signed else Int)
+    ones = q.constant_model(np.ones((1, 2), F32), parameters, signed=signed, narrow=narrow)
+    kind = {1: Binary, 2: Ternary if narrow else Int}.get(width, Int) if signed else Int
+    assert isinstance(weight(import_onnx(ones)), kind)
 
 
 def test_narrow_ranges_leave_the_last_level_out() -> None:

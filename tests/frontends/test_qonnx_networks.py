@@ -95,10 +95,10 @@ FEW_BITS = [
     q.node("BipolarQuant", "w1 s1", "v1"),
     m.node("Conv", "p0 v1", "c1", pads=[1, 1, 1, 1]),
     m.node(NORM, "c1 1g 1b 1m 1v", "n1"),
-    m.node("MaxPool", "n1", "p1", kernel_shape=[3, 3], strides=[1, 1]),
-    m.node("Relu", "p1", "r1"),
+    m.node("Relu", "n1", "r1"),
     q.node("Quant", "r1 step zero two", "a1", signed=0, narrow=0),
-    m.node("Reshape", "a1 flat", "f1"),
+    m.node("MaxPool", "a1", "p1", kernel_shape=[3, 3], strides=[1, 1]),
+    m.node("Reshape", "p1 flat", "f1"),
     q.node("Quant", "w2 step zero two", "v2", signed=1, narrow=1),
     m.node("Transpose", "v2", "t2", perm=[1, 0]),
     m.node("MatMul", "f1 t2", "y"),
@@ -113,9 +113,9 @@ def few_bits(x: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:
     a0 = q.bipolar(normal(conv(x8, q.bipolar(w0, ONE)), norms[0]), ONE)
     p0 = f.max_pool2d(torch.from_numpy(a0), 2, 1).numpy()
     n1 = normal(conv(p0, q.bipolar(w1, given["s1"]), 1), norms[1])
-    r1 = f.max_pool2d(torch.from_numpy(n1), 3, 1).relu().numpy()
-    a1 = q.quant(r1, step, NONE, 2, signed=False)
-    y: np.ndarray = a1.reshape(2, -1) @ q.quant(w2, step, NONE, 2, narrow=True).T
+    a1 = q.quant(np.maximum(n1, 0), step, NONE, 2, signed=False)
+    p1 = f.max_pool2d(torch.from_numpy(a1), 3, 1).numpy()
+    y: np.ndarray = p1.reshape(2, -1) @ q.quant(w2, step, NONE, 2, narrow=True).T
     return y
 
 

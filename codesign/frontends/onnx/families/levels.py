@@ -47,20 +47,10 @@ class Levels:
         """True if every zero point is 0."""
         return not self.zero.any()
 
-    @property
-    def ternary(self) -> bool:
-        """True for -1, 0 and 1."""
-        return self.centred and (self.low, self.high) == (-1, 1)
-
-    @property
-    def clipped(self) -> bool:
-        """True if the encoding reaches further than the levels do."""
-        return self.narrow and not self.ternary
-
-    def encoding(self, call: Call, shape: tuple[int, ...]) -> Grid:
-        """The encoding of a tensor of `shape` on these levels."""
+    def encoding(self, call: Call, shape: tuple[int, ...], constant: bool) -> Grid:
+        """The encoding of a tensor of `shape` on these levels: -1, 0 and 1 are ternary weights."""
         (scale, zero), axis = sliced(call, (np.abs(self.scale), self.zero), shape)
-        if self.ternary:
+        if constant and self.centred and (self.low, self.high) == (-1, 1):
             return Ternary(Const(scale), Const(scale * np.float32(0.5)), axis)
         wide = self.width > WIDEST
         width, signed = (ACCUMULATOR_BITS, True) if wide else (self.width, self.signed)

@@ -111,14 +111,14 @@ def quant(call: Call) -> Value:
         return _signs(call, x, levels.scale)
     if levels.low == levels.high:
         raise call.refuse("one bit in narrow range, which leaves the level 0 alone", "narrow")
-    kind = levels.encoding(call, x.shape)
+    kind = levels.encoding(call, x.shape, x.constant)
     if x.constant:
         values = _computed(call, x, levels, mode).array
         assert values is not None
         return _held(call, values, kind, x.label)
     if mode not in ("ROUND", "HALF_EVEN") or not levels.centred:
         return call.emit.encode(_computed(call, x, levels, mode), kind)
-    if levels.clipped:
+    if levels.narrow:  # the encoding reaches one level further
         low = levels.scale * np.float32(levels.low if levels.signed else -inf)
         high = levels.scale * np.float32(inf if levels.signed else levels.high)
         x = _limited(call, x, low, high)
@@ -169,7 +169,7 @@ def trunc_to(call: Call) -> Value:
     factor = np.asarray(np.exp2(np.round(np.log2(out / scale))), np.float32)
     y = call.op(Clip(float(levels.low), float(levels.high)), _shifted(call, factor))
     y = call.op(elementwise.Mul(), ROUNDINGS[mode](call, y), _constant(call, out))
-    kind = levels.encoding(call, x.shape)
+    kind = levels.encoding(call, x.shape, x.constant)
     return call.emit.encode(y, kind) if y.array is None else _held(call, y.array, kind, x.label)
 
 
