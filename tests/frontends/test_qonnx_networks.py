@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto
 from torch.nn import functional as f
 
 from codesign import plugins
-from codesign.compiler import SIMPLIFY
+from codesign.compiler import SIMPLIFY, compile_model
 from codesign.frontends.onnx import import_onnx
 from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
@@ -119,18 +119,34 @@ def few_bits(x: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:
     return y
 
 
+def weights_of(columns: int, rough: bool) -> dict[str, Any]:
+    """Constants of FEW_BITS, scales all powers of two unless `rough`."""
+    scales = np.abs(m.random(6, 1, 1, 1, seed=9)) + F32(0.1) if rough else ONE
+    found: dict[str, Any] = {"w0": m.random(5, 3, 3, 3), "w1": m.random(6, 5, 3, 3, seed=1)}
+    found |= {"w2": m.random(7, columns, seed=2), "s1": scales, "flat": np.array([2, -1])}
+    found |= {"step": F32(0.3 if rough else 0.25), "s8": F32(2**-5), "zero": NONE, "one": ONE}
+    found |= {"eight": F32(8), "two": F32(2)}
+    return found | named("0", affine(5, 3)) | named("1", affine(6, 4))
+
+
 @pytest.mark.parametrize("rough", [False, True])
 def test_a_network_of_one_and_two_bits(rough: bool) -> None:
-    scales = np.abs(m.random(6, 1, 1, 1, seed=9)) + F32(0.1) if rough else ONE
-    numbers = {"s8": F32(2**-5), "zero": NONE, "eight": F32(8), "one": ONE, "two": F32(2)}
-    weights: dict[str, Any] = {"w0": m.random(5, 3, 3, 3), "w1": m.random(6, 5, 3, 3, seed=1)}
-    weights |= {"w2": m.random(7, 54, seed=2), "s1": scales, "flat": np.array([2, -1])}
-    weights |= {"step": F32(0.3 if rough else 0.25), **numbers}
-    weights |= named("0", affine(5, 3)) | named("1", affine(6, 4))
+    weights = weights_of(54, rough)
     model, x = q.model_of(FEW_BITS, [X], weights), m.random(2, 3, 8, 8, seed=7)
     found = agree(model, few_bits(x, weights), 1e-6 if rough else 0.0, x)
     assert found == ["int8 binary1", "binary1 binary1", "int2 ternary2"]
     assert m.kinds(simplified(import_onnx(model))).count("batch_norm") == 2
+
+
+def test_the_compiled_network_counts_bits_exactly() -> None:
+    nodes = [NodeProto.FromString(n.SerializeToString()) for n in FEW_BITS if "p0" not in n.output]
+    for node in nodes:
+        node.input[:] = ["a0" if name == "p0" else name for name in node.input]
+    model, x = q.model_of(nodes, [X], weights_of(96, True)), m.random(2, 3, 8, 8, seed=7)
+    graph = import_onnx(model)
+    compiled = compile_model(Program(graph), "cpu", [], measure="none", records="none")
+    np.testing.assert_array_equal(compiled(x), evaluate_integer(graph, {"x": x})["y"])
+    assert "bits-threshold" in compiled.text
 
 
 @pytest.mark.parametrize("width", [8, 16, 24, 32])
