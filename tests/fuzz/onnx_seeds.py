@@ -189,8 +189,14 @@ def few_bits() -> ModelProto:
         node("Concat", "h i", "y", axis=1),
     ]
     weights = {
-        "s": np.float32(0.25), "zero": np.float32(0), "two": np.float32(2),
-        "wide": np.float32(16), "one": np.float32(1), "w": random(3, 4, 3, 3), "b": random(3),
-        "ws": np.abs(random(3, 1, 1, 1)), "steps": random(3, 1),
+        "s": np.float32(0.25),
+        "zero": np.float32(0),
+        "two": np.float32(2),
+        "wide": np.float32(16),
+        "one": np.float32(1),
+        "w": random(3, 4, 3, 3),
+        "b": random(3),
+        "ws": np.abs(random(3, 1, 1, 1)),
+        "steps": random(3, 1),
     }
     return qonnx.model_of(nodes, IMAGE, weights, version=2)
