@@ -22,7 +22,8 @@ def test_the_plain_network_is_of_the_demos_size() -> None:
 def test_every_case_names_passes() -> None:
     for case in CASES:
         plugins.make("pass", case.binarize)
-        plugins.make("pass", f"recover{{epochs={case.epochs},{case.recover}}}")
+        assert set(case.epochs) == {"plain", "demo"}
+        plugins.make("pass", f"recover{{epochs={case.epochs['demo']},{case.recover}}}")
 
 
 def test_scores_in_floats_and_in_codes() -> None:
