@@ -56,7 +56,7 @@ class Case:
 
 TERNARY = "binarize{weights=ternary,activations=0}"
 CASES = (
-    Case("W1A1", "binarize", {"plain": 12, "demo": 6}, "rate=0.003,flip=true", 3.5),
+    Case("W1A1", "binarize", {"plain": 12, "demo": 4}, "rate=0.003,flip=true", 3.5),
     Case("ternary weights", TERNARY, {"plain": 5, "demo": 5}, "flip=true", 0.5),
 )
 
