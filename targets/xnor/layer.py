@@ -1,0 +1,107 @@
+"""What of a graph's layer its engines need to know: numbers alone."""
+
+from dataclasses import dataclass
+from math import gcd, prod
+
+from codesign.ir.encodings.binary import Binary
+from codesign.ir.graph import Graph
+from codesign.ir.ops.convolution import Conv
+from codesign.targets.xnor.engine import Map, Mvtu, Style, Window
+from codesign.targets.xnor.maps import maps
+from codesign.targets.xnor.stages import Stage
+
+
+@dataclass(frozen=True)
+class Fold:
+    """How far a layer is laid out in space: `pe` rows, `simd` columns, memory of the weights."""
+
+    pe: int = 1
+    simd: int = 1
+    style: Style = "distributed"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A conv or linear layer: its matrix, windows (None: its input as it comes), and widths."""
+
+    name: str
+    rows: int
+    columns: int
+    vectors: int
+    map: Map
+    window: Window | None
+    weight_bits: int
+    input_bits: int
+    signs: bool
+    levels: tuple[int, ...]
+    sums: int
+
+    @property
+    def masked(self) -> bool:
+        """Whether its words say that they are padding."""
+        return self.window is not None and any(map(any, self.window.pads))
+
+    def lanes(self, simd: int) -> int:
+        """Lanes of the window in front of it: of those of a step as many as divide the channels."""
+        return gcd(simd, self.map.channels)
+
+    def windowed(self, simd: int) -> Window | None:
+        """The sliding window for `simd` columns a step."""
+        if self.window is None:
+            return None
+        w = self.window
+        return Window(
+            f"{self.name}.window", (), (), w.map, w.kernel, w.strides, w.pads, w.dilations,
+            self.lanes(simd), self.input_bits,
+        )  # fmt: skip
+
+    def mvtu(self, fold: Fold, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> Mvtu:
+        """Its engine."""
+        return Mvtu(
+            self.name, inputs, outputs, self.rows, self.columns, fold.pe, fold.simd, self.vectors,
+            self.weight_bits, self.input_bits, self.signs, self.levels, self.sums, fold.style,
+            self.masked,
+        )  # fmt: skip
+
+
+def layer_of(graph: Graph, stage: Stage) -> Layer:
+    """The layer of a stage of kind "layer"."""
+    node = stage.anchor
+    x, w = (graph.types[v] for v in node.operands[:2])
+    assert x.grid is not None and w.grid is not None
+    source, result = maps(graph)[node.operands[0]], maps(graph)[node.name]
+    columns = prod(w.shape[1:])
+    levels = [_bits(graph, head.value) for head in stage.heads]
+    most = columns * prod(max(abs(end) for end in form.reach) for form in (x.grid, w.grid))
+    return Layer(
+        node.name,
+        w.shape[0],
+        columns,
+        result.pixels,
+        source,
+        _window(node.op, w.shape, source) if isinstance(node.op, Conv) else None,
+        w.grid.code_bits,
+        x.grid.code_bits,
+        isinstance(x.grid, Binary) and isinstance(w.grid, Binary),
+        (*levels, 0) if stage.sums else tuple(levels),
+        most.bit_length() + 1,
+    )
+
+
+def _bits(graph: Graph, value: str) -> int:
+    form = graph.types[value].grid
+    assert form is not None
+    return form.code_bits
+
+
+def _window(op: Conv, weight: tuple[int, ...], source: Map) -> Window | None:
+    """The window of a convolution, None where each pixel is one."""
+
+    def two(values: tuple[int, ...], fill: int) -> tuple[int, int]:
+        return (fill, values[0]) if len(values) == 1 else (values[0], values[1])
+
+    kernel, strides = two(weight[2:], 1), two(op.strides, 1)
+    pads = ((0, 0), op.pads[0]) if len(op.pads) == 1 else (op.pads[0], op.pads[1])
+    if kernel == (1, 1) and strides == (1, 1) and not any(map(any, pads)):
+        return None
+    return Window("", (), (), source, kernel, strides, pads, two(op.dilations, 1))
