@@ -114,7 +114,7 @@ def _times(one: Area, count: int) -> Area:
 
 
 def _mvtu(engine: Mvtu) -> Area:
-    """Rows of products, their trees, sums, thresholds, and the memories of all rows side by side."""
+    """Rows of products, trees, sums and thresholds, and the memories of all rows side by side."""
     row, dsp = _row(engine)
     row += engine.sums  # the adder of the sum
     row += sum(-(-engine.sums // 2) * bits for bits in engine.levels)  # two bits a LUT

@@ -32,11 +32,13 @@ from codesign.targets.xnor.layer import Fold, Layer, layer_of
 from codesign.targets.xnor.maps import maps
 from codesign.targets.xnor.stages import Stage
 
+Two = tuple[int, int]
+
 
 def make_design(
     graph: Graph, chosen: Sequence[Stage], folds: Mapping[str, Fold], port: float
 ) -> Design:
-    """The engines of `chosen` stages, in the order of the graph; `port` is bits a cycle to the host.
+    """The engines of `chosen` stages, in the order of the graph; `port`: bits a cycle to the host.
 
     FIFOs have the least depth; see `timing.with_depths`.
     """
@@ -229,7 +231,7 @@ class _Maker:
                 window.chunks,
                 one.lanes,
                 one.bits,
-            )  # fmt: skip
+            )
         )
         return made
 
@@ -251,7 +253,7 @@ class _Maker:
                 chunks,
                 one.lanes,
                 one.bits,
-            )  # fmt: skip
+            )
         )
         self.offer(name, made)
 
@@ -276,7 +278,7 @@ class _Maker:
                 one.bits,
                 levels,
                 keys,
-            )  # fmt: skip
+            )
         )
         for head, name in zip(stage.heads, made, strict=True):
             self.offer(head.value, name)

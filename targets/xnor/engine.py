@@ -102,8 +102,10 @@ class Window(Engine):
     """The sliding window: a map's pixels in, those of each window out.
 
     It keeps `rows` rows of the map in a ring, written at one port and read at the other, word by
-    word. Windows leave row by row: of each its taps (ky, kx), of each tap its channels in words.
-    A row's place is free once all windows that begin in it or above have left.
+    word: those of a window, those that the next row of windows needs anew, and `spare` ones, in
+    which the next image begins while the last windows of this one leave. Windows leave row by row:
+    of each its taps (ky, kx), of each tap its channels in words. A row's place is free once all
+    windows that begin in it or above have left.
     """
 
     kind: ClassVar[str] = "window"
@@ -115,6 +117,7 @@ class Window(Engine):
     dilations: tuple[int, int] = (1, 1)
     lanes: int = 1
     bits: int = 1
+    spare: int = 0
 
     @property
     def latency(self) -> int:
@@ -133,9 +136,14 @@ class Window(Engine):
         return found[0], found[1]
 
     @property
+    def high(self) -> int:
+        """Rows of the map from a window's first to its last."""
+        return self.dilations[0] * (self.kernel[0] - 1) + 1
+
+    @property
     def rows(self) -> int:
-        """Rows that the ring holds: those of a window, and those that the next one needs anew."""
-        return self.dilations[0] * (self.kernel[0] - 1) + 1 + self.strides[0]
+        """Rows that the ring holds."""
+        return self.high + self.strides[0] + self.spare
 
     @property
     def chunks(self) -> int:

@@ -18,6 +18,7 @@ from codesign.targets.xnor.engine import (
     Reduce,
     Source,
     Stream,
+    Width,
     Window,
     interval,
 )
@@ -100,7 +101,25 @@ def goal(design: Design) -> int:
 
 
 @lru_cache(maxsize=64)
-def with_depths(design: Design) -> Design:
+def sized(design: Design) -> Design:
+    """`design` with FIFOs, and rings of sliding windows, that keep it at its slowest engine's pace.
+
+    Rings have no spare rows where the pace is kept without them, else as many as a window has.
+    """
+    plain = _with_depths(design)
+    best, pace = plain, timed(plain).interval
+    if pace > goal(design):
+        roomy = _with_depths(replace(design, engines=tuple(map(_roomy, design.engines))))
+        if timed(roomy).interval < pace:
+            best = roomy
+    return best
+
+
+def _roomy(engine: Engine) -> Engine:
+    return replace(engine, spare=engine.high) if isinstance(engine, Window) else engine
+
+
+def _with_depths(design: Design) -> Design:
     """`design` with FIFOs as deep as keep every engine at the interval of the slowest.
 
     They hold what they do when images are offered evenly, at that interval, and all FIFOs but those
@@ -109,7 +128,8 @@ def with_depths(design: Design) -> Design:
     """
     producer = {s: e for e in design.engines for s in e.outputs}
     inner = _inner(design, producer)
-    least = {s.name: shallow(producer[s.name]) for s in design.streams}
+    reader = {s: e for e in design.engines for s in e.inputs}
+    least = {s.name: _least(producer[s.name], reader[s.name]) for s in design.streams}
     loose = tuple(
         replace(s, depth=least[s.name] if s.name in inner else UNBOUNDED) for s in design.streams
     )
@@ -122,6 +142,16 @@ def with_depths(design: Design) -> Design:
             depth = max(depth, _held(stream, made, times))
         found.append(replace(stream, depth=depth))
     return Design(design.engines, tuple(found))
+
+
+def _least(producer: Engine, reader: Engine) -> int:
+    """The least depth of a FIFO: a vector where words are joined for a matrix unit.
+
+    Joining takes longer than the steps that read them; so it goes on while the others are done.
+    """
+    if isinstance(producer, Width) and producer.up and isinstance(reader, Mvtu):
+        return max(shallow(producer), reader.steps + 1)
+    return shallow(producer)
 
 
 def _inner(design: Design, producer: Mapping[str, Engine]) -> set[str]:
