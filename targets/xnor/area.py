@@ -128,7 +128,8 @@ def _mvtu(engine: Mvtu) -> Area:
         if bits:
             wide = engine.pe * (engine.sums * ((1 << bits) - 1) + 1)
             steps += cheapest(engine.folds, wide)
-    word = engine.simd * engine.input_bits + engine.masked
+    word = engine.simd * engine.input_bits
+    word += engine.simd // engine.masked if engine.masked else 0
     kept = cheapest(engine.steps, word, 2) if engine.folds > 1 else Area()
     return logic + Area(control) + weights + steps + kept
 

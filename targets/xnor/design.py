@@ -46,7 +46,7 @@ def make_design(
     for stage in chosen:
         maker.add(stage, folds)
     maker.finish()
-    return Design(tuple(maker.engines), tuple(maker.streams.values()))
+    return Design(tuple(maker.engines), tuple(maker.streams.values()), tuple(maker.owners))
 
 
 def _readers(graph: Graph, chosen: Sequence[Stage]) -> Counter[str]:
@@ -71,13 +71,16 @@ class _Maker:
     graph: Graph
     port: float
     readers: Counter[str]
+    owner: str = ""
     engines: list[Engine] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)
     streams: dict[str, Stream] = field(default_factory=dict)
     ready: dict[str, list[str]] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
 
     def add(self, stage: Stage, folds: Mapping[str, Fold]) -> None:
         """The engines of a stage."""
+        self.owner = stage.anchor.name
         match stage.kind:
             case "layer":
                 self._layer(stage, folds[stage.anchor.name])
@@ -99,13 +102,19 @@ class _Maker:
 
     def finish(self) -> None:
         """What nobody has taken goes to the host."""
+        self.owner = ""
         for value in list(self.ready):
             for name in self.ready[value]:
                 stream = self.streams[name]
                 pace = max(1, ceil(stream.width / self.port))
-                self.engines.append(Sink(f"{name}.out", (name,), (), stream.words, pace))
+                self.put(Sink(f"{name}.out", (name,), (), stream.words, pace))
 
-    def stream(self, name: str, count: int, lanes: int, bits: int, masked: bool = False) -> str:
+    def put(self, engine: Engine) -> None:
+        """One more engine of the stage at hand."""
+        self.engines.append(engine)
+        self.owners.append(self.owner)
+
+    def stream(self, name: str, count: int, lanes: int, bits: int, masked: int = 0) -> str:
         """A new stream."""
         self.streams[name] = Stream(name, count, lanes, bits, masked)
         return name
@@ -119,7 +128,7 @@ class _Maker:
         names = tuple(f"{value}.{i}" for i in range(many))
         for name in names:
             self.streams[name] = replace(one, name=name)
-        self.engines.append(Fork(f"{value}.fork", (stream,), names, one.words))
+        self.put(Fork(f"{value}.fork", (stream,), names, one.words))
         self.ready[value] = list(names)
 
     def lanes(self, value: str) -> int:
@@ -142,7 +151,7 @@ class _Maker:
         name = self.stream(f"{value}.in", map_.count, lanes, form.code_bits)
         stream = self.streams[name]
         pace = max(1, ceil(stream.width / self.port))
-        self.engines.append(Source(f"{value}.source", (), (name,), stream.words, pace))
+        self.put(Source(f"{value}.source", (), (name,), stream.words, pace))
         self.offer(value, name)
 
     def converted(self, name: str, lanes: int) -> str:
@@ -154,13 +163,13 @@ class _Maker:
             if want == have:
                 continue
             one = self.streams[name]
-            made = self.stream(f"{name}.x{want}", one.count, want, one.bits, one.masked)
+            made = self.stream(f"{name}.x{want}", one.count, want, one.bits, min(one.masked, want))
             narrow, wide = sorted((have, want))
             width = Width(
                 f"{made}.width", (name,), (made,), narrow, wide, want > have,
                 one.count // narrow, one.bits,
             )  # fmt: skip
-            self.engines.append(width)
+            self.put(width)
             name = made
         return name
 
@@ -178,7 +187,7 @@ class _Maker:
             )
             for v, bits in zip(stage.values, layer.levels, strict=True)
         )
-        self.engines.append(layer.mvtu(fold, (given,), outputs))
+        self.put(layer.mvtu(fold, (given,), outputs))
         for head, name in zip(stage.heads, outputs, strict=False):
             if stage.pool is not None:
                 map_ = maps(self.graph)[stage.anchor.name]
@@ -195,9 +204,9 @@ class _Maker:
         assert window is not None
         name = self.stream(
             f"{window.name}s", window.read * window.lanes, window.lanes, layer.input_bits,
-            layer.masked,
+            layer.masked(fold.simd),
         )  # fmt: skip
-        self.engines.append(replace(window, inputs=(given,), outputs=(name,)))
+        self.put(replace(window, inputs=(given,), outputs=(name,)))
         return self.converted(name, fold.simd)
 
     def _pool(self, op: object, name: str, given: str, map_: Map) -> str:
@@ -208,19 +217,23 @@ class _Maker:
         if kernel == strides and not any(map(any, pads)) and dilations == (1, 1):
             pool = Pool(f"{name}.pool", (given,), (), map_, kernel, one.lanes, one.bits)
             made = self.stream(f"{name}.codes", prod(pool.out) * map_.channels, one.lanes, one.bits)
-            self.engines.append(replace(pool, outputs=(made,)))
+            self.put(replace(pool, outputs=(made,)))
             return made
         window = Window(
             f"{name}.window", (given,), (), map_, kernel, strides, pads, dilations,
             one.lanes, one.bits,
         )  # fmt: skip
         taps = self.stream(
-            f"{name}.taps", window.read * one.lanes, one.lanes, one.bits, any(map(any, pads))
+            f"{name}.taps",
+            window.read * one.lanes,
+            one.lanes,
+            one.bits,
+            one.lanes * any(map(any, pads)),
         )
-        self.engines.append(replace(window, outputs=(taps,)))
+        self.put(replace(window, outputs=(taps,)))
         windows, count = prod(window.out), prod(kernel)
         made = self.stream(f"{name}.codes", windows * map_.channels, one.lanes, one.bits)
-        self.engines.append(
+        self.put(
             Reduce(
                 f"{name}.max",
                 (taps,),
@@ -242,7 +255,7 @@ class _Maker:
         assert form is not None
         made = self.stream(f"{name}.codes", map_.channels, one.lanes, form.code_bits)
         chunks = map_.channels // one.lanes
-        self.engines.append(
+        self.put(
             Reduce(
                 f"{name}.mean",
                 (given,),
@@ -268,7 +281,7 @@ class _Maker:
             for h, bits in zip(stage.heads, levels, strict=True)
         )
         keys = keys_of(self.graph, stage)
-        self.engines.append(
+        self.put(
             Table(
                 f"{stage.anchor.name}.table",
                 (given,),
@@ -290,7 +303,7 @@ class _Maker:
         one, form = self.streams[given[0]], self.graph.types[name].grid
         assert form is not None
         made = self.stream(f"{name}.codes", one.count, lanes, form.code_bits)
-        self.engines.append(Add(f"{name}.add", given, (made,), one.words, lanes, form.code_bits))
+        self.put(Add(f"{name}.add", given, (made,), one.words, lanes, form.code_bits))
         self.offer(name, made)
 
     def _wire(self, stage: Stage) -> None:
@@ -305,11 +318,7 @@ def keys_of(graph: Graph, stage: Stage) -> int:
     return max((size for size in sizes if size > 1), default=1)
 
 
-def flat(
-    op: MaxPool,
-) -> tuple[
-    tuple[int, int], tuple[int, int], tuple[tuple[int, int], tuple[int, int]], tuple[int, int]
-]:
+def flat(op: MaxPool) -> tuple[Two, Two, tuple[Two, Two], Two]:
     """Kernel, strides, pads and dilations of a pool over one or two axes, as over two."""
     if len(op.kernel) == 1:
         return (1, op.kernel[0]), (1, op.strides[0]), ((0, 0), op.pads[0]), (1, op.dilations[0])

@@ -8,14 +8,13 @@ block of RAM in use, a cycle each.
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from codesign.errors import MachineError, UnknownNameError
 from codesign.machine import units
-from codesign.machine.load import read_machine
 from codesign.machine.units import quantity
 
 DEVICES = Path(__file__).parent / "devices"
@@ -42,12 +41,17 @@ class Device:
     shell_bram18: int = 0
     lut_pj: float = 0.0
     bram18_pj: float = 0.0
+    margin: float = 1.0
 
     def room(self, resource: str) -> int:
         """How much of `resource` the engines of a design may take, the shell taken off."""
         shell = {"luts": self.shell_luts, "bram18": self.shell_bram18}.get(resource, 0)
         share = self.share if resource in ("luts", "lutram") else 1.0
-        return max(0, int(getattr(self, resource) * share) - shell)
+        return max(0, int((getattr(self, resource) * share - shell) * self.margin))
+
+    def scaled(self, share: float) -> "Device":
+        """This device with only `share` of each resource for engines."""
+        return replace(self, margin=self.margin * share)
 
 
 def device_path(name: str) -> Path:
@@ -71,12 +75,6 @@ def parse_device(text: str, where: str = "device") -> Device:
         return _device(content)
     except (MachineError, UnknownNameError) as error:
         raise MachineError(f"{where}: {error}") from None
-
-
-def load_device(name: str) -> tuple[str, str]:
-    """The text of the file of device `name`, and what messages call it."""
-    path = device_path(name)
-    return read_machine(path), str(path)
 
 
 def _device(content: Mapping[str, Any]) -> Device:

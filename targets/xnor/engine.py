@@ -20,14 +20,14 @@ Style = Literal["block", "distributed"]
 class Stream:
     """Words of `lanes` elements of `bits`, `count` elements an image.
 
-    `masked` words have one bit more, which says that they are padding: zeros, whatever the codes.
+    Where `masked`, a bit for so many lanes says that these are padding: zeros, whatever the codes.
     """
 
     name: str
     count: int
     lanes: int
     bits: int
-    masked: bool = False
+    masked: int = 0
     depth: int = 2
 
     @property
@@ -38,7 +38,7 @@ class Stream:
     @property
     def width(self) -> int:
         """Bits of a word."""
-        return self.lanes * self.bits + self.masked
+        return self.lanes * self.bits + (self.lanes // self.masked if self.masked else 0)
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class Mvtu(Engine):
     levels: tuple[int, ...] = (1,)
     sums: int = 16
     style: Style = "distributed"
-    masked: bool = False
+    masked: int = 0
 
     @property
     def latency(self) -> int:
@@ -320,10 +320,14 @@ class Width(Engine):
 
 @dataclass(frozen=True)
 class Design:
-    """Engines in the order of the data, and the streams between them by name."""
+    """Engines in the order of the data, and the streams between them by name.
+
+    `owners` has for each engine the layer (pool, sum, ...) of the network that it is a part of.
+    """
 
     engines: tuple[Engine, ...]
     streams: tuple[Stream, ...]
+    owners: tuple[str, ...] = ()
 
     @property
     def by_stream(self) -> dict[str, Stream]:

@@ -36,10 +36,10 @@ class Layer:
     levels: tuple[int, ...]
     sums: int
 
-    @property
-    def masked(self) -> bool:
-        """Whether its words say that they are padding."""
-        return self.window is not None and any(map(any, self.window.pads))
+    def masked(self, simd: int) -> int:
+        """Lanes for which a bit says that they are padding, 0 where nothing is."""
+        padded = self.window is not None and any(map(any, self.window.pads))
+        return self.lanes(simd) if padded else 0
 
     def lanes(self, simd: int) -> int:
         """Lanes of the window in front of it: of those of a step as many as divide the channels."""
@@ -60,7 +60,7 @@ class Layer:
         return Mvtu(
             self.name, inputs, outputs, self.rows, self.columns, fold.pe, fold.simd, self.vectors,
             self.weight_bits, self.input_bits, self.signs, self.levels, self.sums, fold.style,
-            self.masked,
+            self.masked(fold.simd),
         )  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def _with_depths(design: Design) -> Design:
     loose = tuple(
         replace(s, depth=least[s.name] if s.name in inner else UNBOUNDED) for s in design.streams
     )
-    trial = Design(design.engines, loose)
+    trial = replace(design, streams=loose)
     times = run(trial, IMAGES, goal(design))
     found, made = [], {p.name: p for p in processes(trial)}
     for stream in trial.streams:
@@ -141,7 +141,7 @@ def _with_depths(design: Design) -> Design:
         if stream.name not in inner:
             depth = max(depth, _held(stream, made, times))
         found.append(replace(stream, depth=depth))
-    return Design(design.engines, tuple(found))
+    return replace(design, streams=tuple(found))
 
 
 def _least(producer: Engine, reader: Engine) -> int:
