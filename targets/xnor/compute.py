@@ -60,7 +60,7 @@ def pooled(engine: Pool, words: Array, falling: Array) -> Array:
     shape = (words.shape[0], engine.map.height, engine.map.width, engine.map.channels)
     image = words.reshape(shape)[:, : rows * high, : columns * wide]
     cut = image.reshape(shape[0], rows, high, columns, wide, shape[3])
-    found = np.where(falling, cut.min(axis=(2, 4)), cut.max(axis=(2, 4)))
+    found: Array = np.where(falling, cut.min(axis=(2, 4)), cut.max(axis=(2, 4)))
     return found.reshape(shape[0], rows * columns, shape[3])
 
 

@@ -120,7 +120,7 @@ class Scaling:
 
     def __call__(self, terms: Sequence[Array]) -> Array:
         """Codes of sums of multiples."""
-        total = np.int64(1) << np.int64(self.shift - 1)
+        total: Array = np.asarray(1 << (self.shift - 1), np.int64)
         for term, multiplier in zip(terms, self.multipliers, strict=True):
             total = total + term * multiplier
         codes: Array = np.clip((total >> self.shift) + self.zero, self.low, self.high)

@@ -147,7 +147,7 @@ def _worst(lacks: list[Unfit]) -> float:
 
 def fullness(taken: Area, device: Device) -> float:
     """The largest share that is taken of a resource."""
-    return max(getattr(taken, r) / max(1, device.room(r)) for r in RESOURCES)
+    return max(float(getattr(taken, r)) / max(1, device.room(r)) for r in RESOURCES)
 
 
 def _least(layer: Layer, device: Device, rate: float, cycles: int) -> Fold:
@@ -155,7 +155,7 @@ def _least(layer: Layer, device: Device, rate: float, cycles: int) -> Fold:
 
     def price(one: Option) -> float:
         luts, blocks, dsp = (
-            getattr(one.area, r) / max(1, device.room(r)) for r in ("luts", "bram18", "dsp")
+            float(getattr(one.area, r)) / max(1, device.room(r)) for r in ("luts", "bram18", "dsp")
         )
         return rate * luts + (1 - rate) * blocks + dsp + 1e-6 * luts
 

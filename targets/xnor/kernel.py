@@ -1,7 +1,5 @@
 """What engines run, stage by stage, and what is left to the host before and behind them."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from codesign.analysis.estimate import LayerCost
@@ -12,9 +10,8 @@ from codesign.ir.program import Point
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel, Layouts, Widths
 from codesign.mapping.refusal import Refusal
-from codesign.targets.xnor.area import Area
-from codesign.targets.xnor.device import RESOURCES, Device
-from codesign.targets.xnor.fold import Option, Unfit, divisors, option, options, unfit
+from codesign.targets.xnor.device import Device
+from codesign.targets.xnor.fold import STYLES, Unfit, divisors, option, unfit
 from codesign.targets.xnor.layer import Fold, Layer, layer_of
 from codesign.targets.xnor.stages import MULTIPLY, Kind, Stage, stages
 
@@ -177,7 +174,7 @@ class Host(Kernel):
 
 
 def between(graph: Graph) -> frozenset[str]:
-    """The nodes with a layer both before and behind them; a graph is frozen, so it is asked once."""
+    """The nodes with a layer both before and behind them; a graph is frozen: it is asked once."""
     found: frozenset[str] | None = graph.__dict__.get("_xnor_between")
     if found is None:
         behind, before = set[str](), set[str]()
@@ -222,11 +219,8 @@ def from_point(point: Point) -> Fold:
     given = dict(point)
     pe, simd, style = (given.get(key) for key in ("pe", "simd", "memory"))
     if isinstance(pe, int) and isinstance(simd, int) and style in STYLES:
-        return Fold(pe, simd, style)  # type: ignore[arg-type]
+        return Fold(pe, simd, style)
     raise RefusedError(f"{given} is no folding, expected pe, simd and memory (block, distributed)")
 
 
-STYLES = ("block", "distributed")
 KERNELS = (MatrixUnit, PoolUnit, Adder, LookUp, Wire)
-Found = Mapping[str, Option]
-__all__ = ["KERNELS", "RESOURCES", "Area", "Host", "from_point", "options", "replace", "to_point"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def remarks(program: Program, target: "Finn", costs: Costs) -> Iterator[str]:
-    """In words: pace and latency, who is slowest, what of the device is taken, what the host does."""
+    """In words: pace and latency, the slowest engine, what is taken, what the host does."""
     device, times = target.board, costs.times
     slow = costs.slowest
     yield f"cycles, times and energies are those of a model of {device.name}, not measured"
