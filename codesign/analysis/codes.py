@@ -12,6 +12,7 @@ from codesign.ir.ops.activation import Clip
 from codesign.ir.ops.gather import Embedding, Gather
 from codesign.ir.types import TensorType
 
+MOST_DIGITS = 16  # of a bias, see `digits`
 SUMS = frozenset({"conv", "linear"})
 CLAMPS = frozenset({"relu", "clip"})
 
@@ -20,8 +21,8 @@ def sums_codes(node: Node, types: Mapping[str, TensorType]) -> bool:
     """True if `node` is a conv or linear layer that multiplies codes and adds them up as such.
 
     Its input has one scale, its weight one for all or one an output channel, and no zero points.
-    Its bias, if any, is in codes, or in floats where one factor is of few levels, whose sums would
-    be too coarse for it.
+    Its bias, if any, is in codes (see `digits`), or in floats where one factor is binary or
+    ternary.
     """
     if node.kind not in SUMS:
         return False
@@ -31,6 +32,29 @@ def sums_codes(node: Node, types: Mapping[str, TensorType]) -> bool:
     if isinstance(w, Int) and not w.symmetric:
         return False
     return None not in bias or not (isinstance(x, Int) and isinstance(w, Int))
+
+
+def digits(node: Node, types: Mapping[str, TensorType]) -> int:
+    """Binary digits behind the point that a layer's coded bias has, counted in its products.
+
+    Products of few levels are too coarse a unit for a bias: its scale may be 2^digits times finer,
+    and the sums then are counted in that.
+    """
+    x, w, *bias = (types[v].grid for v in node.operands)
+    if not bias or bias[0] is None or x is None or w is None:
+        return 0
+    ratio = (x.scale.array * w.scale.array).astype(np.float64) / bias[0].scale.array
+    exponent = np.rint(np.log2(ratio.max(initial=1.0)))
+    fits = 1 <= exponent <= MOST_DIGITS and np.allclose(ratio, 2.0**exponent, rtol=1e-5, atol=0)
+    return int(exponent) if fits else 0
+
+
+def sum_scale(node: Node, types: Mapping[str, TensorType]) -> np.ndarray:
+    """float32 scale of a layer's sums, with the bias: a scalar, or one an output channel."""
+    x, w = (types[v].grid for v in node.operands[:2])
+    assert x is not None and w is not None
+    scale: np.ndarray = x.scale.array * w.scale.array * np.float32(2.0 ** -digits(node, types))
+    return scale
 
 
 def few_levels(node: Node, types: Mapping[str, TensorType]) -> bool:

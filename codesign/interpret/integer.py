@@ -19,7 +19,9 @@ from codesign.analysis.codes import (
     averaged,
     clampable,
     code_bounds,
+    digits,
     scale_ratio,
+    sum_scale,
     sums_codes,
 )
 from codesign.interpret.arrays import check_inputs, to_numpy, to_torch
@@ -40,23 +42,15 @@ def along(values: np.ndarray, rank: int, axis: int = 1) -> np.ndarray:
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def requantize(
-    terms: list[tuple[Codes, np.ndarray]],
-    out: Int,
-    rank: int,
-    axis: int,
-    bias: np.ndarray | None = None,
-) -> Codes:
+def requantize(terms: list[tuple[Codes, np.ndarray]], out: Int, rank: int, axis: int) -> Codes:
     """clamp(((sum of centred codes * multiplier + 2^(shift-1)) >> shift) + zero) of `out`.
 
     `terms` are codes less their zero point, with their real ratio to the scale of `out`, scalar or
-    by channel along `axis`, like the float `bias` that is added as a fixed-point number.
+    by channel along `axis`.
     """
     fixed = fixed_point([ratio for _, ratio in terms])
     shift = along(fixed.shift.astype(np.int64), rank, axis)
     total = np.int64(1) << (shift - 1)
-    if bias is not None:
-        total = total + along(fixed.offset(bias, out.scale.array), rank, axis)
     for (codes, _), multiplier in zip(terms, fixed.multipliers, strict=True):
         total = total + codes * along(multiplier.astype(np.int64), rank, axis)
     zero = out.along(out.zero, rank)
@@ -82,16 +76,17 @@ def accumulated(
 ) -> Codes | np.ndarray:
     """An accumulator of `scale` (scalar or by channel) and a float `bias` as codes of `out`.
 
-    As float32 where there is no `out`: the product first, then the sum, each rounded.
+    In float32 where there is a bias or `out` is no integer: the product, then the sum, both
+    rounded, then encoded. As float32 where there is no `out`.
     """
-    if not isinstance(out, Int):
+    if bias is not None or not isinstance(out, Int):
         values: np.ndarray = acc.astype(np.float32) * along(scale, acc.ndim, axis)
         values = values if bias is None else values + along(bias, acc.ndim, axis)
         return values if out is None else out.encode(values)["values"].astype(np.int64)
-    if bias is None and out.width == ACCUMULATOR_BITS and np.array_equal(out.scale.array, scale):
+    if out.width == ACCUMULATOR_BITS and np.array_equal(out.scale.array, scale):
         return acc
     real = scale.astype(np.float64) / out.scale.array.astype(np.float64)
-    return requantize([(acc, real)], out, acc.ndim, axis, bias)
+    return requantize([(acc, real)], out, acc.ndim, axis)
 
 
 class IntegerInterpreter:
@@ -161,14 +156,20 @@ class IntegerInterpreter:
                 self.fall_back(node)
 
     def sums(self, node: Node) -> Codes:
-        """The exact sums of a conv or linear layer: products of multiples, and a coded bias."""
+        """The exact sums of a conv or linear layer: products of multiples, and a coded bias.
+
+        They are counted in `codesign.analysis.codes.sum_scale`.
+        """
         x, w, *bias = node.operands
         operands = [torch.from_numpy(self.multiples(v).astype(np.float64)) for v in (x, w)]
         exact = node.op.evaluate(*operands)
         assert isinstance(exact, Tensor)
-        found = exact.numpy().astype(np.int64)
-        coded = bool(bias) and self.grid(bias[0]) is not None
-        return found + self.begin(node, found.ndim) if coded else found
+        found: Codes = exact.numpy().astype(np.int64)
+        if not bias or self.grid(bias[0]) is None:
+            return found
+        fine = found << digits(node, self.graph.types)
+        total: Codes = fine + self.begin(node, found.ndim)
+        return total
 
     def offset(self, node: Node) -> np.ndarray | None:
         """The bias of a layer if it is in floats."""
@@ -198,9 +199,7 @@ def _contraction(run: IntegerInterpreter, node: Node) -> bool:
     """conv and linear: int32 accumulation of centred codes, bias codes, requantization."""
     if not sums_codes(node, run.graph.types):
         return False
-    ex, ew = (run.grid(v) for v in node.operands[:2])
-    assert ex is not None and ew is not None
-    scale = ex.scale.array * ew.scale.array
+    scale = sum_scale(node, run.graph.types)
     acc, out, axis = run.sums(node), run.grid(node.name), channels(node, run.type(node.name).rank)
     result = accumulated(acc, scale, out, axis, run.offset(node))
     if out is None:

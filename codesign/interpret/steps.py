@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codesign.analysis.codes import sums_codes
+from codesign.analysis.codes import digits, sum_scale, sums_codes
 from codesign.interpret.arrays import to_torch
 from codesign.interpret.integer import IntegerInterpreter, accumulated
 from codesign.ir.encodings.grid import Grid
@@ -118,7 +118,7 @@ class _Meaning:
         self.graph, self.layer, self.chain = graph, layer, chain
         x, w = (graph.types[v] for v in layer.operands[:2])
         assert x.grid is not None and w.grid is not None
-        self.scale = x.grid.scale.array * w.grid.scale.array
+        self.scale, self.shift = sum_scale(layer, graph.types), digits(layer, graph.types)
         most = [max(abs(end) for end in form.reach) for form in (x.grid, w.grid)]
         self.channels = w.shape[0]
         self.bound = w.size // max(w.shape[0], 1) * most[0] * most[1]
@@ -141,7 +141,7 @@ class _Meaning:
         part = replace(self.graph, types=types, nodes=tuple(self.chain))
         run = IntegerInterpreter(part)
         form = types[self.layer.name].grid
-        acc = sums.reshape(shape) + _laid(self.begin, rank, axis)
+        acc = (sums.reshape(shape) << self.shift) + _laid(self.begin, rank, axis)
         first = accumulated(acc, self.scale, form, axis, self.offset)
         if form is None:
             run.floats[self.layer.name] = to_torch(first)

@@ -40,16 +40,6 @@ class FixedPoint:
         y: np.ndarray = np.right_shift(total, self.shift.astype(np.int64))
         return y
 
-    def offset(self, bias: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """int64 `bias` / `scale` as a number with `shift` binary digits behind the point.
-
-        At most 2^61 in magnitude, which is 2^30 units of the terms or more.
-        """
-        real = np.ldexp(bias.astype(np.float64) / scale.astype(np.float64), self.shift)
-        limit = float(1 << 61)
-        whole: np.ndarray = np.rint(np.clip(real, -limit, limit)).astype(np.int64)
-        return whole
-
 
 def fixed_point(ratios: Sequence[npt.ArrayLike]) -> FixedPoint:
     """Multipliers for each of `ratios` (scalars or vectors over channels), one shift a channel.

@@ -138,6 +138,8 @@ class _Rewriter:
                 self.nodes.append(replace(node, inputs=inputs))
                 for value in node.outputs:
                     layout = demand[group.outputs[0]] if value not in demand else demand[value]
+                    inside = value not in group.outputs
+                    layout = None if inside and layout is not None and layout.packed else layout
                     self.types[value] = _with_layout(self.types[value], layout)
             self.placement.append(assignment)
         outputs = tuple(self.converted_value(v, None) for v in self.program.graph.outputs)

@@ -62,8 +62,8 @@ class Chain:
                 lower_integer(self, node, inputs) if self.encoded(node) else _lower(node, inputs)
             )
         final = self._finite(self.values[self.group.outputs[0]])
-        if self.out.integer is not None:
-            final = narrowed(final, self.out.integer)
+        if self.out.grid is not None:
+            final = narrowed(final, self.out.grid)
         rank = self.out.rank + (self.out.layout is not None)
         return Epilogue(
             tuple(self.operands),
@@ -90,7 +90,7 @@ class Chain:
     def encoded(self, node: Node) -> bool:
         """True if any value of `node` is stored as integers."""
         values = [v for v in (*node.operands, *node.outputs) if v not in self.group.graph.constants]
-        return any(self.group.type(v).integer is not None for v in values)
+        return any(self.group.type(v).grid is not None for v in values)
 
     def value(self, name: str) -> Value:
         """The value called `name`: of the chain, or loaded from an operand."""
@@ -104,7 +104,7 @@ class Chain:
         from codesign.targets.tvm.integer import int32
 
         value = self.variable(name)
-        coded = self.group.type(name).integer is not None
+        coded = self.group.type(name).grid is not None
         return (lambda env: int32(value(env))) if coded else value
 
     def constant(self, array: np.ndarray) -> Value:
@@ -240,6 +240,8 @@ def refuse_chain(group: Group, with_anchor: bool = False) -> Refusal | None:
             kind = group.type(value)
             if value in group.graph.constants and kind.integer is None:
                 continue
+            if kind.layout is not None and kind.layout.packed:
+                return Refusal("fused operands have a byte for each code", f"%{value} is {kind}")
             if kind.rank > out.rank:
                 return Refusal("fused operands broadcast to the result", f"%{value} is {kind}")
             if with_anchor or kind.integer is None or value == group.anchor.outputs[0]:

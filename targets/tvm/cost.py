@@ -31,6 +31,13 @@ class Machine:
         depth = {"none": 1, "vnni": 4, "sdot": 4, "amx": 16}[isa.dot] if bits <= 8 else 1
         return self.ghz * self.fma_units * isa.f32_lanes * depth * self.threads
 
+    def peak_counts(self, isa: Isa) -> float:
+        """Bits that are compared, counted and added a nanosecond, all threads.
+
+        Three instructions a vector, two of them a cycle, where one counts bits; a dozen elsewhere.
+        """
+        return self.ghz * isa.vector_bits * (2 / 3 if isa.popcount else 1 / 6) * self.threads
+
 
 def roofline(
     machine: Machine, isa: Isa, kernel: str, group: Group, efficiency: float, rate: float = RATE
@@ -38,14 +45,18 @@ def roofline(
     """The cost of `group` at `efficiency` of peak, with every operand moved once at `rate` GB/s."""
     values = [*group.operands, *group.outputs]
     moved = sum(physical_bytes(group.type(v).without("structure")) for v in values)
-    first = group.input_type(0)
-    bits = first.integer.width if first is not None and first.integer else 32
-    macs = group.macs
+    bits, macs = operand_bits(group), group.macs
     work = prod(group.output_type.shape) * max(1, len(group.nodes) - (1 if macs else 0))
     arithmetic = macs / (machine.peak_gmacs(isa, bits) * efficiency) + work / (
         machine.peak_gmacs(isa, 32) * 0.5
     )
     return layer_cost(machine, isa, kernel, group, arithmetic, moved, rate)
+
+
+def operand_bits(group: Group) -> int:
+    """Bits of what `group` reads first, as the kernels for bytes and floats take it."""
+    first = group.input_type(0)
+    return first.grid.code_bits if first is not None and first.grid else 32
 
 
 def layer_cost(
@@ -62,8 +73,7 @@ def layer_cost(
 
     `macs` are those of a kernel that leaves some of the group's out.
     """
-    first = group.input_type(0)
-    bits = first.integer.width if first is not None and first.integer else 32
+    bits = operand_bits(group)
     memory = moved / (rate * machine.threads)
     busy = (arithmetic + memory) * 1e-6
     total = busy + machine.overhead_ms

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign.analysis.codes import CLAMPS, addable, clampable, code_bounds, scale_ratio
+from codesign.ir.encodings.binary import Binary
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
+from codesign.ir.encodings.ternary import Ternary
 from codesign.ir.fixedpoint import fixed_point
 from codesign.ir.graph import Node
 from codesign.targets.tvm.scalar import lowered
@@ -32,11 +35,11 @@ def lower_integer(chain: "Chain", node: Node, inputs: list["Value"]) -> "Value":
     out = laid(chain, node.name)
     encodings = [laid(chain, v) for v in node.operands]
     constant = any(v in chain.group.graph.constants for v in node.operands)
-    coded = [e for e in encodings if e is not None]
-    exact = len(coded) == len(encodings) and not constant and out is not None
-    if exact and out is not None and node.kind in CLAMPS and clampable(node, out):
+    coded = [e for e in encodings if isinstance(e, Int)]
+    exact = len(coded) == len(encodings) and not constant
+    if exact and isinstance(out, Int) and node.kind in CLAMPS and clampable(node, out):
         return _clamp(chain, node, inputs[0], coded[0], out)
-    if exact and out is not None and node.kind == "add" and addable(coded, out):
+    if exact and isinstance(out, Int) and node.kind == "add" and addable(coded, out):
         terms = [(_centred(v, e), e) for v, e in zip(inputs, coded, strict=True)]
         return requantize(chain, terms, out)
     decoded = [
@@ -50,11 +53,11 @@ def lower_integer(chain: "Chain", node: Node, inputs: list["Value"]) -> "Value":
     return result if out is None else encode(chain, result, out)
 
 
-def laid(chain: "Chain", value: str) -> Int | None:
-    """The integer encoding of `value`, if it has one, its axis counted in the chain's result."""
+def laid(chain: "Chain", value: str) -> Grid | None:
+    """The encoding of `value` in codes, if it has one, its axis counted in the chain's result."""
     kind = chain.group.type(value)
-    form = kind.integer
-    if form is None or form.axis is None:
+    form = kind.grid
+    if form is None or form.axis is None or not isinstance(form, Int | Binary | Ternary):
         return form
     return replace(form, axis=form.axis + chain.out.rank - kind.rank)
 
@@ -102,17 +105,41 @@ def requantize(chain: "Chain", terms: list[tuple["Value", Int]], out: Int) -> "V
     return codes
 
 
-def decode(chain: "Chain", value: "Value", encoding: Int) -> "Value":
-    """float32(code - zero) * scale."""
+def decode(chain: "Chain", value: "Value", encoding: Grid) -> "Value":
+    """float32(multiple of the code) * scale."""
     from tvm import tirx
 
-    centred = _centred(value, encoding)
+    multiple = _centred(value, encoding) if isinstance(encoding, Int) else value
+    if isinstance(encoding, Binary):
+
+        def multiple(env: Any) -> Expr:
+            return value(env) * 2 - 1
+
     scale = chain.channels(encoding.scale.array, encoding.axis or 0)
-    return lambda env: tirx.Cast("float32", centred(env)) * scale(env)
+    return lambda env: tirx.Cast("float32", multiple(env)) * scale(env)
 
 
-def encode(chain: "Chain", value: "Value", encoding: Int) -> "Value":
-    """clamp(rint(x / scale) + zero) as int32 codes, clamped before the conversion."""
+def encode(chain: "Chain", value: "Value", encoding: Grid) -> "Value":
+    """The int32 codes of floats, as `encoding` defines them."""
+    if isinstance(encoding, Int):
+        return _rounded(chain, value, encoding)
+    from tvm import tirx
+
+    one, none = tirx.const(1, "int32"), tirx.const(0, "int32")
+    if isinstance(encoding, Binary):
+        return lambda env: tirx.Select(value(env) >= 0, one, none)
+    assert isinstance(encoding, Ternary)
+    threshold = chain.channels(encoding.threshold.array, encoding.axis or 0)
+
+    def codes(env: Any) -> Expr:
+        x, least = value(env), threshold(env)
+        return tirx.Select(x > least, one, tirx.Select(-x > least, -one, none))
+
+    return codes
+
+
+def _rounded(chain: "Chain", value: "Value", encoding: Int) -> "Value":
+    """clamp(rint(x / scale) + zero), clamped before the conversion."""
     from tvm import tirx
 
     scale = chain.channels(encoding.scale.array, encoding.axis or 0)
@@ -128,10 +155,10 @@ def encode(chain: "Chain", value: "Value", encoding: Int) -> "Value":
     return codes
 
 
-def narrowed(value: "Value", out: Int) -> "Value":
+def narrowed(value: "Value", out: Grid) -> "Value":
     """int32 codes as the stored type of `out`."""
     from tvm import tirx
 
-    if out.width == ACCUMULATOR_BITS:
+    if out.code_bits == ACCUMULATOR_BITS:
         return value
     return lambda env: tirx.Cast(out.storage, value(env))

@@ -19,6 +19,7 @@ class Isa:
 
     `dot` names the 8-bit integer dot product: `vnni` (u8 x s8, 4 deep), `sdot` (s8 x s8, 4 deep),
     `amx` (VNNI plus 16x64-byte tiles), `none` (widen to 16 bits and multiply-add).
+    `popcount` says that one instruction counts the bits of each 64-bit lane of a vector.
     `requires` are the CPU features (as spelled in /proc/cpuinfo) without which code built for it
     must not be opened. An empty `triple` is the machine that compiles.
     """
@@ -31,6 +32,7 @@ class Isa:
     registers: int
     dot: Dot
     requires: tuple[str, ...]
+    popcount: bool = False
 
     @property
     def architecture(self) -> str:
@@ -58,6 +60,7 @@ _ARM = "aarch64-unknown-linux-gnu"
 _AVX2 = ("avx2", "fma", "f16c", "bmi2")
 _AVX512 = (*_AVX2, "avx512f", "avx512bw", "avx512dq", "avx512vl")
 _VNNI = (*_AVX512, "avx512_vnni")
+_POPCOUNT = ("avx512_vpopcntdq", "avx512_bitalg")
 
 ISAS: dict[str, Isa] = {
     isa.name: isa
@@ -70,7 +73,19 @@ ISAS: dict[str, Isa] = {
             512,
             32,
             "amx",
-            (*_VNNI, "avx512vbmi", "amx_int8", "amx_tile"),
+            (*_VNNI, *_POPCOUNT, "avx512vbmi", "amx_int8", "amx_tile"),
+            True,
+        ),
+        Isa(
+            "avx512-popcnt",
+            _X86,
+            "icelake-server",
+            ("-prefer-256-bit",),
+            512,
+            32,
+            "vnni",
+            (*_VNNI, *_POPCOUNT, "avx512vbmi"),
+            True,
         ),
         Isa("avx512-vnni", _X86, "cascadelake", ("-prefer-256-bit",), 512, 32, "vnni", _VNNI),
         Isa("avx512", _X86, "skylake-avx512", ("-prefer-256-bit",), 512, 32, "none", _AVX512),

@@ -8,14 +8,23 @@ from codesign.ir.types import TensorType
 
 
 def physical_shape(kind: TensorType) -> tuple[int, ...]:
-    """Shape of the buffer that holds a value; a scalar takes one element."""
-    shape = kind.layout.physical(kind.shape) if kind.layout else kind.shape
+    """Shape of the buffer that holds a value; a scalar takes one element.
+
+    Packed codes lie as `kernels.bits` has them: planes instead of tiles, bytes instead of channels.
+    """
+    layout = kind.layout
+    shape = layout.physical(kind.shape) if layout else kind.shape
+    if layout is not None and layout.packed and kind.grid is not None:
+        planes = kind.grid.code_bits
+        return (*shape[: layout.axis], planes, *shape[layout.axis + 1 : -1], layout.tile // 8)
     return shape or (1,)
 
 
 def physical_dtype(kind: TensorType) -> str:
     """Element type of the buffer that holds a value."""
-    return kind.integer.storage if kind.integer else kind.dtype.numpy.name
+    if kind.layout is not None and kind.layout.packed:
+        return "uint8"
+    return kind.grid.storage if kind.grid else kind.dtype.numpy.name
 
 
 def physical_bytes(kind: TensorType) -> int:

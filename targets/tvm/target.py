@@ -55,7 +55,7 @@ class Cpu(Target):
 
         if kind.rank < 3:
             return None
-        if kind.integer is not None and kind.integer.width <= 8:
+        if kind.grid is not None and kind.grid.code_bits <= 8:
             return Tiled(1, -(-kind.shape[1] // 16) * 16)
         return Tiled(1, default_block(self.instructions))
 

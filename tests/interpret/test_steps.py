@@ -180,7 +180,8 @@ def test_floats_are_no_sums() -> None:
     assert "does not add up products of codes" in no_steps(graph, graph.nodes[0], ())
 
 
-def test_a_float_bias_enters_an_8_bit_result_as_a_fixed_point_number() -> None:
+@pytest.mark.parametrize("digits", [0, 8])
+def test_a_bias_in_codes_may_be_finer_than_the_sums(digits: int) -> None:
     b = Builder()
     x = b.input("x", (4, 5))
     b.types[x] = b.types[x].with_encoding(Binary())
@@ -188,13 +189,32 @@ def test_a_float_bias_enters_an_8_bit_result_as_a_fixed_point_number() -> None:
     random = np.random.default_rng(0)
     weight = random.choice([-1.0, 1.0], (2, 5)).astype(np.float32) * scale.array[:, None]
     bias = np.array([0.3, -1.7], np.float32)
-    y = b.op(Linear(), x, b.constant(weight, "w", (Binary(scale, 0),)), b.constant(bias), name="y")
+    fine = Const(scale.array / np.float32(2**digits))
+    form = Int(32, fine, Const(np.zeros(2, np.int32)), axis=0)
+    coded = b.constant(form.decode(form.encode(bias), (2,)), "b", (form,))
+    y = b.op(Linear(), x, b.constant(weight, "w", (Binary(scale, 0),)), coded, name="y")
     out = Int(8, Const(0.125, "float32"), Const(100, "int32"), signed=False)
     b.types[y] = b.types[y].with_encoding(out)
     data = random.choice([-1.0, 1.0], (4, 5)).astype(np.float32)
     found = evaluate_integer(b.graph(y, output_names=["out"]), {"x": data}, ("y",))["y"]
     exact = (data.astype(np.float64) @ weight.T + bias) / 0.125 + 100
-    assert np.abs(found - np.clip(exact, 0, 255)).max() <= 0.5 + 1e-6
+    slack = scale.array.max() / 2 ** (digits + 1) / 0.125
+    error = np.abs(found - np.clip(exact, 0, 255)).max()
+    assert error <= 0.5 + 1e-6 + slack
+    assert digits or error > 0.5 + slack / 8
+
+
+def test_a_float_bias_is_added_in_floats() -> None:
+    b = Builder()
+    x = b.input("x", (2, 3))
+    b.types[x] = b.types[x].with_encoding(Binary())
+    weight = b.constant(np.full((1, 3), 0.1, np.float32), "w", (Binary(Const(0.1, "float32")),))
+    bias = np.array([0.7], np.float32)
+    y = b.op(Linear(), x, weight, b.constant(bias), name="y")
+    data = np.array([[1, 1, 1], [1, -1, -1]], np.float32)
+    found = evaluate_integer(b.graph(y), {"x": data})["y"]
+    sums = np.array([[3], [-1]], np.float32)
+    np.testing.assert_array_equal(found, sums * np.float32(0.1) + bias)
 
 
 def test_binary_zero_padding_adds_nothing() -> None:

@@ -31,6 +31,10 @@ class Binary(Grid):
         return 1
 
     @property
+    def storage(self) -> str:
+        return "uint8"
+
+    @property
     def reach(self) -> tuple[int, int]:
         return -1, 1
 

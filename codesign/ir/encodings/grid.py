@@ -34,3 +34,8 @@ class Grid(Encoding):
     @abstractmethod
     def code_bits(self) -> int:
         """Bits of a code."""
+
+    @property
+    @abstractmethod
+    def storage(self) -> str:
+        """numpy dtype that holds one unpacked code."""

@@ -65,7 +65,6 @@ class Int(Grid):
 
     @property
     def storage(self) -> str:
-        """numpy dtype that holds one unpacked code."""
         size = 8 if self.width <= 8 else 16 if self.width <= 16 else 32
         return f"{'int' if self.signed else 'uint'}{size}"
 

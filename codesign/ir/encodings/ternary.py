@@ -38,6 +38,10 @@ class Ternary(Grid):
         return 2
 
     @property
+    def storage(self) -> str:
+        return "int8"
+
+    @property
     def reach(self) -> tuple[int, int]:
         return -1, 1
 

@@ -14,7 +14,8 @@ class Tiled(Encoding):
     """Axis `axis` is cut into tiles of `tile` elements; the tile is stored innermost.
 
     A tensor [N, C, H, W] in `tiled<1, 16>` is stored as [N, ceil(C/16), H, W, 16] (NCHW16c). The
-    elements that pad the last tile are finite and mean nothing.
+    elements that pad the last tile are finite and mean nothing. With `packed`, codes of few bits
+    share machine words, in the order that the target's kernels agree on.
     """
 
     kind: ClassVar[str] = "tiled"
@@ -23,6 +24,7 @@ class Tiled(Encoding):
 
     axis: int = 1
     tile: int = 16
+    packed: bool = False
 
     def check(self, shape: tuple[int, ...]) -> None:
         """The axis must exist and the tile be positive."""

@@ -103,7 +103,7 @@ class Image:
         if self.flat:
             *_, h, w, depth = self.shape
             return (((n * h + y) * w + x) * depth + c,)
-        return {5: (n, 0, y, x, c), 4: (n, 0, x, c), 2: (x, c)}[len(self.shape)]
+        return {5: (n, 0, y, x, c), 4: (n, 0, x, c), 3: (x, 0, c), 2: (x, c)}[len(self.shape)]
 
 
 @dataclass(frozen=True)
@@ -226,10 +226,13 @@ def copy(
 
 
 def _pieces(count: int) -> list[tuple[int, int, int]]:
-    """(start, lanes, repetitions) that cover `count` elements, a multiple of 16."""
-    wide = count // 64
-    rest = count % 64 // LANES
-    return [(0, 64, wide)] * (wide > 0) + [(wide * 64, LANES, rest)] * (rest > 0)
+    """(start, lanes, repetitions) that cover `count` elements, a multiple of 8."""
+    found, start = [], 0
+    for lanes in (64, LANES, 8):
+        times = (count - start) // lanes
+        found += [(start, lanes, times)] * (times > 0)
+        start += times * lanes
+    return found
 
 
 def finish(

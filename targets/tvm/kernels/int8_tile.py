@@ -4,6 +4,7 @@ The reduction walks kernel rows, kernel columns and steps; a step is one 32-bit 
 tile that does not divide the output overlaps its neighbour: the last one starts earlier.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -132,24 +133,29 @@ def _cost(r: Reduction, point: Point) -> float:
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """What the loops of one function are made of."""
+class Tiles(ABC):
+    """The loops over register tiles; what one computes is `tile`."""
 
     f: Function
     r: Reduction
     point: Point
     image: layout.Image
-    weight: Buffer
-    out: layout.Image
-    epilogue: Epilogue
-    operands: tuple[Buffer, ...]
+
+    @abstractmethod
+    def tile(self, n: Expr, group: Expr, y: Expr, x: Expr) -> None:
+        """Compute the tile of image `n` whose first pixel is (y, x), channel tile `group`."""
+
+    @property
+    def groups(self) -> int:
+        """Tiles of channels."""
+        return self.r.packed(self.point)[0]
 
     def emit(self) -> None:
         """All tiles: a task is a chunk of pixel tiles and one channel tile."""
         p, point = self.r.p, self.point
         across = -(-p.ow // point.columns)
         tiles = -(-p.oh // point.rows) * across
-        chunks, groups = -(-tiles // point.chunk), self.r.packed(point)[0]
+        chunks, groups = -(-tiles // point.chunk), self.groups
         with self.f.parallel(p.n * chunks * groups, "task") as task:
             group, n = task % groups, task // (groups * chunks)
             first = self.f.let(task // groups % chunks * point.chunk)
@@ -157,19 +163,29 @@ class Kernel:
                 tile = first + t
                 y = self.f.let(tirx.min(tile // across * point.rows, p.oh - point.rows))
                 x = self.f.let(tirx.min(tile % across * point.columns, p.ow - point.columns))
-                self._tile(n, group, y, x)
+                self.tile(n, group, y, x)
 
     def walk(self, n: Expr, rows: Expr) -> None:
         """All tiles of the first `rows` rows of image `n`, within a task."""
         f, point = self.f, self.point
         across, width = -(-self.r.p.ow // point.columns), self.r.p.ow - point.columns
         tiles = (rows + point.rows - 1) // point.rows * across
-        with f.serial(self.r.packed(point)[0], "group") as group, f.serial(tiles, "tile") as tile:
+        with f.serial(self.groups, "group") as group, f.serial(tiles, "tile") as tile:
             y = f.let(tirx.min(tile // across * point.rows, rows - point.rows))
             x = f.let(tirx.min(tile % across * point.columns, width))
-            self._tile(n, group, y, x)
+            self.tile(n, group, y, x)
 
-    def _tile(self, n: Expr, group: Expr, y: Expr, x: Expr) -> None:
+
+@dataclass(frozen=True)
+class Kernel(Tiles):
+    """The loops of one function on 8-bit codes."""
+
+    weight: Buffer
+    out: layout.Image
+    epilogue: Epilogue
+    operands: tuple[Buffer, ...]
+
+    def tile(self, n: Expr, group: Expr, y: Expr, x: Expr) -> None:
         point, lanes = self.point, self.r.dot.lanes
         acc = self._sums(group)
         self._reduce(acc, n, group, y, x)

@@ -58,6 +58,9 @@ class Relayout(CpuKernel):
     def refuse(self, group: Group) -> Refusal | None:
         if len(group.nodes) > 1:
             return Refusal("a layout conversion stands alone", "something is fused behind it")
+        layouts = [group.type(v).layout for v in (*group.variables, *group.outputs)]
+        if any(layout is not None and layout.packed for layout in layouts):
+            return Refusal("this kernel copies elements", "packed codes share words")
         return None
 
     def layouts(self, group: Group) -> Layouts | None:

@@ -1,6 +1,7 @@
 """The kernels of the CPU target, in order of preference at equal cost."""
 
 from codesign.targets.tvm.kernel import CpuKernel
+from codesign.targets.tvm.patterns.bits import BitsKernel, BitsThreshold
 from codesign.targets.tvm.patterns.contract import Contract
 from codesign.targets.tvm.patterns.conv import (
     ConvDepthwise,
@@ -21,6 +22,7 @@ from codesign.targets.tvm.patterns.matmul import MatMulKernel
 from codesign.targets.tvm.patterns.move import MoveElements
 from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
 from codesign.targets.tvm.patterns.order import AlongAxis, Scatter
+from codesign.targets.tvm.patterns.pack import PackBits, Repack
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 from codesign.targets.tvm.patterns.recurrent import RecurrentLayer
 from codesign.targets.tvm.patterns.separable_int8 import InvertedInt8, SeparableInt8
@@ -42,6 +44,9 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     SeparableInt8,
     InvertedInt8,
     LinearInt8,
+    BitsKernel,
+    BitsThreshold,
+    PackBits,
     MaxPoolInt8,
     MeanInt8,
     AddInt8,
@@ -61,6 +66,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     Nothing,
     Elementwise,
     View,
+    Repack,
     Relayout,
     Fallback,
 )
