@@ -12,4 +12,5 @@ TABLE = {
     "machine": "spatial.target:MachineFile",
     "systolic": "spatial.systolic:Systolic",
     "tpu_v1": "spatial.target:TpuV1",
+    "xne": "xnor.shared.target:Xne",
 }

@@ -113,17 +113,23 @@ class Computer:
             words = given.reshape(given.shape[0], -1, window.lanes)
             given, _ = windows(window, words)
         sums = matrix_unit(engine, held, given.reshape(given.shape[0], -1, engine.simd))
+        return self.finished(sums, stage.anchor.name)
+
+    def finished(self, sums: Array, name: str) -> dict[str, Array]:
+        """Codes of a layer's heads from its sums [N, vectors, rows], and the sums if they leave."""
+        graph, stage, held = self.graph, self.stage, self.held
+        assert isinstance(held, Matrix)
         found: dict[str, Array] = {}
         for number, head in enumerate(stage.heads):
             steps = held.steps[number]
-            made, name = steps.codes(sums, 2), stage.anchor.name
+            made, source = steps.codes(sums, 2), name
             if stage.pool is not None:
-                made, name = self._pool(made, steps.signs < 0), stage.pool.name
+                falling = (steps.signs < 0) & stage.turned
+                made, source = self._pool(made, falling), stage.pool.name
             kind = graph.types[head.value]
-            found[head.value] = restored(made, maps(graph)[name], kind.shape)
+            found[head.value] = restored(made, maps(graph)[source], kind.shape)
         if stage.sums:
-            kind = graph.types[stage.anchor.name]
-            found[stage.anchor.name] = restored(sums, maps(graph)[stage.anchor.name], kind.shape)
+            found[name] = restored(sums, maps(graph)[name], graph.types[name].shape)
         return found
 
     def _pool(self, words: Array, falling: Array | None) -> Array:

@@ -65,14 +65,14 @@ def device_path(name: str) -> Path:
 
 
 @lru_cache(maxsize=32)
-def parse_device(text: str, where: str = "device") -> Device:
-    """The device that TOML `text` describes; MachineError, naming key and expectation, if none."""
+def parse_device(content: str, where: str = "device") -> Device:
+    """The device that a TOML text describes; MachineError, naming key and expectation, if none."""
     try:
-        content = tomllib.loads(text)
+        found = tomllib.loads(content)
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         raise MachineError(f"{where} is no TOML: {error}") from None
     try:
-        return _device(content)
+        return _device(found)
     except (MachineError, UnknownNameError) as error:
         raise MachineError(f"{where}: {error}") from None
 
@@ -102,9 +102,15 @@ def _device(content: Mapping[str, Any]) -> Device:
 
 
 def _table(name: str, given: object, needs: tuple[str, ...] = ()) -> dict[str, Any]:
+    return read_table(TABLES[name], name, given, needs)
+
+
+def read_table(
+    readers: Mapping[str, Reader], name: str, given: object, needs: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The values of a table by key, each read by its reader; MachineError if a key is wrong."""
     if not isinstance(given, Mapping):
         raise MachineError(f"{name} is {given!r}, expected a table [{name}]")
-    readers = TABLES[name]
     for key in given:
         if key not in readers:
             raise UnknownNameError("key", f"{name}.{key}", [f"{name}.{k}" for k in readers])
@@ -114,19 +120,22 @@ def _table(name: str, given: object, needs: tuple[str, ...] = ()) -> dict[str, A
     return {key: readers[key](value, f"{name}.{key}") for key, value in given.items()}
 
 
-def _text(value: object, key: str) -> str:
+def text(value: object, key: str) -> str:
+    """A text in quotes; MachineError if it is none."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise MachineError(f"{key} is {value!r}, expected some printable text in quotes")
     return value
 
 
-def _texts(value: object, key: str) -> tuple[str, ...]:
+def texts(value: object, key: str) -> tuple[str, ...]:
+    """A list of texts; MachineError if it is none."""
     if not isinstance(value, list):
         raise MachineError(f"{key} is {value!r}, expected a list of texts")
-    return tuple(_text(one, key) for one in value)
+    return tuple(text(one, key) for one in value)
 
 
-def _count(value: object, key: str) -> int:
+def whole(value: object, key: str) -> int:
+    """A whole number; MachineError if it is none or too large."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1 << 30:
         raise MachineError(f"{key} is {value!r}, expected a whole number from 0 to {1 << 30}")
     return value
@@ -144,15 +153,15 @@ def _in(kind: units.Kind) -> Reader:
 
 TABLES: Mapping[str, Mapping[str, Reader]] = {
     "device": {
-        "name": _text,
-        "part": _text,
+        "name": text,
+        "part": text,
         "clock": _in(units.FREQUENCY),
-        **dict.fromkeys(RESOURCES, _count),
+        **dict.fromkeys(RESOURCES, whole),
         "share": _share,
         "port": _in(units.FLOW),
-        "cite": _text,
-        "assumptions": _texts,
+        "cite": text,
+        "assumptions": texts,
     },
-    "shell": {"luts": _count, "bram18": _count, "cite": _text},
-    "energy": {"lut": _in(units.ENERGY), "bram18": _in(units.ENERGY), "cite": _text},
+    "shell": {"luts": whole, "bram18": whole, "cite": text},
+    "energy": {"lut": _in(units.ENERGY), "bram18": _in(units.ENERGY), "cite": text},
 }

@@ -60,7 +60,8 @@ def near(layer: Layer, here: Option, device: Device) -> list[Option]:
 
 def _price(one: Option, device: Device) -> float:
     parts = ("luts", "bram18", "dsp")
-    return sum(float(getattr(one.area, r)) / max(1.0, getattr(device, r)) for r in parts)
+    taken: list[float] = [getattr(one.area, r) / max(1, getattr(device, r)) for r in parts]
+    return sum(taken)
 
 
 def _shown(one: Option, chosen: bool) -> dict[str, Any]:

@@ -46,10 +46,21 @@ def _maps(graph: Graph) -> Mapping[str, Map]:
 def _first(graph: Graph, value: str) -> Map:
     """The map of what the host gives: as a layer that reads it wants it."""
     shape = graph.types[value].shape
-    linear = any(node.kind == "linear" for node in graph.consumers[value])
-    if len(shape) > 2 and (linear or len(shape) > 4):
+    if len(shape) > 2 and (_multiplied(graph, value) or len(shape) > 4):
         return Map(shape[-1], prod(shape[1:-1]), last=True)
     return _image(shape)
+
+
+def _multiplied(graph: Graph, value: str) -> bool:
+    """Whether a linear layer reads `value`, or what element-wise ops make of it."""
+    left, size = [value], graph.types[value].shape
+    while left:
+        for node in graph.consumers[left.pop()]:
+            if node.kind == "linear":
+                return True
+            if node.kind != "conv" and graph.types[node.name].shape == size:
+                left.append(node.name)
+    return False
 
 
 def _image(shape: tuple[int, ...]) -> Map:

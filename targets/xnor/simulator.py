@@ -12,33 +12,19 @@ from codesign.interpret.integer import RULES, Codes, IntegerInterpreter
 from codesign.ir.graph import Node
 from codesign.ir.program import Program
 from codesign.targets.xnor.compute import Computer
-from codesign.targets.xnor.content import contents
-from codesign.targets.xnor.kernel import MatrixUnit, from_point
 from codesign.targets.xnor.stages import Stage
-from codesign.targets.xnor.target import Finn
 
 Arrays = dict[str, np.ndarray]
 
 
 class Simulator(IntegerInterpreter):
-    """Runs a placed program; `macs` are the products of the last run."""
+    """Runs a placed program; `computers` are engines by the name of their stage's first node."""
 
-    def __init__(self, program: Program, target: Finn) -> None:
+    def __init__(self, program: Program, computers: Mapping[str, Computer]) -> None:
         super().__init__(program.graph)
-        folds = {
-            a.nodes[0]: from_point(a.point)
-            for a in program.placement
-            if a.kernel == MatrixUnit.name
-        }
-        chosen = target.stages(program)
-        held = contents(program.graph, chosen, folds)
-        self.stage_of = {node.name: stage for stage in chosen for node in stage.nodes}
-        self.computers = {
-            s.anchor.name: Computer(
-                program.graph, s, folds.get(s.anchor.name), held.get(s.anchor.name)
-            )
-            for s in chosen
-        }
+        self.computers = computers
+        stages = (computer.stage for computer in computers.values())
+        self.stage_of = {node.name: stage for stage in stages for node in stage.nodes}
         self.raw: dict[str, Codes] = {}
 
     def sums(self, node: Node) -> Codes:

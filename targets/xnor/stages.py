@@ -40,7 +40,8 @@ class Stage:
     """Nodes that run as one; the first is the anchor.
 
     `heads` are the coded values that leave, `sums` says that a layer's sums leave too, `pool` a
-    pool of floats in the chain, which is done on codes instead.
+    pool of floats in the chain, which is done on codes instead: where `turned`, by the smallest
+    code of channels whose codes fall, as what may turn the order stands behind the pool.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Stage:
     heads: tuple[Head, ...] = ()
     sums: bool = False
     pool: Node | None = None
+    turned: bool = False
 
     @property
     def anchor(self) -> Node:
@@ -155,6 +157,7 @@ class _Heads:
         self.members: dict[str, Node] = {layer.name: layer}
         self.outside = False
         self.pool: Node | None = None
+        self.turned, self.before = False, 0
 
     def walk(self, value: str, chain: tuple[Node, ...], pool: Node | None) -> bool:
         """Follow `value` to codes; whether any were found."""
@@ -164,7 +167,7 @@ class _Heads:
             longer = (*chain, reader)
             taken = pool
             if pool is None and _whole_pool(self.graph, reader, value):
-                longer, taken = chain, reader
+                longer, taken, self.before = chain, reader, len(chain)
             elif reader.kind not in MONOTONE or self._strange(reader, value):
                 self.outside = True
                 continue
@@ -194,6 +197,11 @@ class _Heads:
             return False
         if self.pool is not pool and self.heads:
             return False
+        if pool is not None:
+            front, back = chain[: self.before], chain[self.before :]
+            self.turned = not _rising(back)
+            if self.turned and not _rising(front):
+                return False
         self.heads.append(Head(value, plain))
         self.pool = pool
         return True
@@ -209,7 +217,12 @@ class _Heads:
             return Refusal(reason, "codes of an engine are steps of its sums", CODES)
         order = {n.name: i for i, n in enumerate(self.graph.nodes)}
         nodes = tuple(sorted(self.members.values(), key=lambda n: order[n.name]))
-        return Stage("layer", nodes, tuple(self.heads), sums, self.pool)
+        return Stage("layer", nodes, tuple(self.heads), sums, self.pool, self.turned)
+
+
+def _rising(chain: tuple[Node, ...]) -> bool:
+    """Whether no op of `chain` can turn an order round."""
+    return all(node.kind in ("relu", "clip", "encode", "decode") for node in chain)
 
 
 def _whole_pool(graph: Graph, node: Node, value: str) -> bool:

@@ -155,5 +155,6 @@ class Finn(Target):
     def simulator(self, program: Program) -> "Simulator":
         """What computes a placed program."""
         from codesign.targets.xnor.simulator import Simulator
+        from codesign.targets.xnor.whole import computers
 
-        return Simulator(program, self)
+        return Simulator(program, computers(program, self))

@@ -15,6 +15,7 @@ from codesign.targets.xnor.layer import Fold, Layer, layer_of
 from codesign.targets.xnor.timing import goal, sized
 
 if TYPE_CHECKING:
+    from codesign.targets.xnor.compute import Computer
     from codesign.targets.xnor.target import Finn
 
 STEPS = 4  # of the device's room that FIFOs may be found to need once it is folded
@@ -22,10 +23,25 @@ STEPS = 4  # of the device's room that FIFOs may be found to need once it is fol
 
 def plain_design(placed: Program, target: "Finn") -> Design:
     """Engines and streams of a placed program, FIFOs of the least depth."""
-    folds = {
+    return make_design(placed.graph, target.stages(placed), folds_of(placed), target.board.port)
+
+
+def folds_of(placed: Program) -> dict[str, Fold]:
+    """The folding of each layer, as its assignment has it."""
+    return {
         a.nodes[0]: from_point(a.point) for a in placed.placement if a.kernel == MatrixUnit.name
     }
-    return make_design(placed.graph, target.stages(placed), folds, target.board.port)
+
+
+def computers(placed: Program, target: "Finn") -> dict[str, "Computer"]:
+    """What computes each stage, with what its engines hold."""
+    from codesign.targets.xnor.compute import Computer
+    from codesign.targets.xnor.content import contents
+
+    graph, folds, chosen = placed.graph, folds_of(placed), target.stages(placed)
+    held = contents(graph, chosen, folds)
+    names = {stage.anchor.name: stage for stage in chosen}
+    return {n: Computer(graph, s, folds.get(n), held.get(n)) for n, s in names.items()}
 
 
 def layers_of(placed: Program, target: "Finn") -> list[Layer]:
