@@ -6,6 +6,7 @@ share (of LUTs that may be used), port (bits to and from the host a cycle), cite
 block of RAM in use, a cycle each.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -75,6 +76,11 @@ def parse_device(content: str, where: str = "device") -> Device:
         return _device(found)
     except (MachineError, UnknownNameError) as error:
         raise MachineError(f"{where}: {error}") from None
+
+
+def with_value(content: str, key: str, value: str) -> str:
+    """A TOML text with another value of `key`, which stands on a line of its own."""
+    return re.sub(rf"(?m)^{key}\s*=.*$", f"{key} = {value}", content, count=1)
 
 
 def _device(content: Mapping[str, Any]) -> Device:

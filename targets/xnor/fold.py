@@ -98,14 +98,15 @@ Whole = Callable[[Mapping[str, Fold]], tuple[int, Area]]
 def search(
     layers: Sequence[Layer], device: Device, whole: Whole, goal: float = 0.0
 ) -> Mapping[str, Fold] | list[Unfit]:
-    """The folding with the fewest cycles an image that fits, at least `goal` if that is given.
+    """The folding with the fewest cycles an image that fits, or the smallest within `goal` cycles.
 
     `whole` gives cycles and area of the whole design with a folding. If none fits, of what the
     smallest takes too much.
     """
     every = sorted({o.cycles for layer in layers for o in options(layer)})
     most = max((min(o.cycles for o in options(layer)) for layer in layers), default=0)
-    bounds = [c for c in every if c >= most and c >= goal] or every[-1:]
+    least = max((c for c in every if c <= goal), default=0)
+    bounds = [c for c in every if c >= max(most, least)] or every[-1:]
     low, high = 0, len(bounds) - 1
     best = _fitting(layers, device, whole, bounds[high])
     if isinstance(best, list):
@@ -124,7 +125,7 @@ def _fitting(
     layers: Sequence[Layer], device: Device, whole: Whole, cycles: int
 ) -> Mapping[str, Fold] | list[Unfit]:
     """A folding within `cycles` that fits the device: the one that leaves most of it."""
-    least, lacks, fullest = inf, list[Unfit](), dict[str, Fold]()
+    least, lacks, leanest = inf, list[Unfit](), dict[str, Fold]()
     tried = set()
     for rate in RATES:
         folds = {layer.name: _least(layer, device, rate, cycles) for layer in layers}
@@ -134,11 +135,11 @@ def _fitting(
         tried.add(key)
         _, taken = whole(folds)
         lack = unfit(taken, device)
-        if not lack and (full := fullness(taken, device)) < least:
-            least, fullest = full, folds
+        if not lack and (all_ := sum(shares(taken, device))) < least:
+            least, leanest = all_, folds
         if not lacks or (lack and lack[0].taken / max(1, lack[0].room) < _worst(lacks)):
             lacks = lack
-    return fullest if least < inf else lacks
+    return leanest if least < inf else lacks
 
 
 def _worst(lacks: list[Unfit]) -> float:
@@ -147,7 +148,12 @@ def _worst(lacks: list[Unfit]) -> float:
 
 def fullness(taken: Area, device: Device) -> float:
     """The largest share that is taken of a resource."""
-    return max(float(getattr(taken, r)) / max(1, device.room(r)) for r in RESOURCES)
+    return max(shares(taken, device))
+
+
+def shares(taken: Area, device: Device) -> list[float]:
+    """The share that is taken of each resource."""
+    return [getattr(taken, r) / max(1, device.room(r)) for r in RESOURCES]
 
 
 def _least(layer: Layer, device: Device, rate: float, cycles: int) -> Fold:

@@ -158,7 +158,7 @@ class Host(Kernel):
             return Refusal(
                 f"{inside[0].kind} %{inside[0].name} stands between layers",
                 NOT_BETWEEN,
-                "see what its engine refuses",
+                "between layers there may be thresholds, sums and pools of codes alone",
             )
         return None
 

@@ -28,7 +28,9 @@ class Simulator(IntegerInterpreter):
         self.raw: dict[str, Codes] = {}
 
     def sums(self, node: Node) -> Codes:
-        """The sums that an engine left, with the layer's coded bias."""
+        """The sums that an engine left, with the layer's coded bias; else as the host computes."""
+        if node.name not in self.raw:
+            return super().sums(node)
         found = self.raw[node.name]
         coded = len(node.operands) > 2 and self.grid(node.operands[2]) is not None
         return found + self.begin(node, found.ndim) if coded else found

@@ -16,7 +16,7 @@ from codesign.machine.load import read_machine
 from codesign.mapping.kernel import Kernel, Widths
 from codesign.mapping.target import Target
 from codesign.runtime.built import Built
-from codesign.targets.xnor.device import Device, device_path, parse_device
+from codesign.targets.xnor.device import Device, device_path, parse_device, with_value
 
 if TYPE_CHECKING:
     from codesign.targets.xnor.engine import Design
@@ -52,14 +52,14 @@ class Finn(Target):
 
     @cached_property
     def text(self) -> str:
-        """What the device's file says."""
-        return read_machine(device_path(self.device))
+        """What the device's file says, at the clock asked for."""
+        found = read_machine(device_path(self.device))
+        return with_value(found, "clock", f'"{self.mhz!r} MHz"') if self.mhz else found
 
     @cached_property
     def board(self) -> Device:
-        """The device, at the clock asked for."""
-        found = parse_device(self.text, str(device_path(self.device)))
-        return replace(found, clock=self.mhz * 1e6) if self.mhz else found
+        """The device."""
+        return parse_device(self.text, str(device_path(self.device)))
 
     @property
     def spec(self) -> str:

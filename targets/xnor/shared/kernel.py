@@ -16,7 +16,13 @@ from codesign.targets.xnor.compute import Computer, windows
 from codesign.targets.xnor.content import columns_of
 from codesign.targets.xnor.layer import Fold, Layer, layer_of
 from codesign.targets.xnor.maps import maps, streamed
-from codesign.targets.xnor.shared.machine import Shared, blocks, taps_of, work
+from codesign.targets.xnor.shared.machine import (
+    THRESHOLD_BITS,
+    Shared,
+    blocks,
+    taps_of,
+    work,
+)
 from codesign.targets.xnor.stages import Stage, stages
 
 Array = np.ndarray
@@ -92,7 +98,7 @@ class Xnor(Kernel):
         layer, machine, batch = self.layer(group), self.machine, group.anchor_type.shape[0]
         spent = work(layer, machine)
         energy = batch * spent.products * machine.lanes * 2 * machine.op / 1e6
-        words = (layer.vectors * layer.columns, layer.vectors * layer.rows)
+        bits = sum(level or THRESHOLD_BITS for level in layer.levels)
         return LayerCost(
             name=group.name,
             op=group.anchor.kind,
@@ -106,7 +112,7 @@ class Xnor(Kernel):
             traffic_bytes={
                 "weights": batch * spent.products * machine.lanes // 8,
                 "inputs": batch * spent.load * machine.lanes // 8,
-                "outputs": batch * words[1] * max(1, *layer.levels, 0) // 8,
+                "outputs": batch * layer.vectors * layer.rows * bits // 8,
             },
             energy_parts_uj={"mac": energy},
         )

@@ -1,7 +1,7 @@
 """A core with one binary engine, which all binary layers share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +17,7 @@ from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
 from codesign.mapping.target import Target
 from codesign.runtime.built import Built
+from codesign.targets.xnor.device import with_value
 from codesign.targets.xnor.shared.machine import XNE, Shared, parse_shared
 
 if TYPE_CHECKING:
@@ -51,15 +52,15 @@ class Xne(Target):
 
     @cached_property
     def text(self) -> str:
-        """What the engine's file says."""
-        return read_machine(self.path)
+        """What the engine's file says, of the size and at the clock asked for."""
+        found = read_machine(self.path)
+        found = with_value(found, "lanes", str(self.lanes)) if self.lanes else found
+        return with_value(found, "clock", f'"{self.mhz!r} MHz"') if self.mhz else found
 
     @cached_property
     def engine(self) -> Shared:
-        """The engine, at the size and clock asked for."""
-        found = parse_shared(self.text, str(self.path))
-        found = replace(found, lanes=self.lanes) if self.lanes else found
-        return replace(found, clock=self.mhz * 1e6) if self.mhz else found
+        """The engine."""
+        return parse_shared(self.text, str(self.path))
 
     @property
     def spec(self) -> str:
