@@ -125,13 +125,26 @@ def _mvtu(engine: Mvtu) -> Area:
     )
     steps = Area()
     for bits in engine.levels:
-        if bits:
-            wide = engine.pe * (engine.sums * ((1 << bits) - 1) + 1)
-            steps += cheapest(engine.folds, wide)
+        steps += thresholds(engine, bits)
     word = engine.simd * engine.input_bits
     word += engine.simd // engine.masked if engine.masked else 0
     kept = cheapest(engine.steps, word, 2) if engine.folds > 1 else Area()
     return logic + Area(control) + weights + steps + kept
+
+
+def thresholds(engine: Mvtu, bits: int) -> Area:
+    """Memories of the thresholds of codes of `bits`: one for each comparison of the search.
+
+    The first reads the same word for all rows, with the direction of each; the next ones read where
+    the row's comparisons so far point to, so each row has its own: 2^i thresholds a channel in the
+    i-th.
+    """
+    if not bits:
+        return Area()
+    found = cheapest(engine.folds, engine.pe * (engine.sums + 1))
+    for level in range(1, bits):
+        found += _times(cheapest(engine.folds << level, engine.sums), engine.pe)
+    return found
 
 
 def _row(engine: Mvtu) -> tuple[int, int]:

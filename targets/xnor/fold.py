@@ -8,7 +8,7 @@ exchange rates between LUTs and blocks are tried.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
 
@@ -31,9 +31,13 @@ class Option:
     area: Area
 
 
-@lru_cache(maxsize=512)
 def options(layer: Layer) -> tuple[Option, ...]:
     """Every folding that divides, none that another beats in cycles, LUTs and blocks."""
+    return _options(replace(layer, name=""))
+
+
+@lru_cache(maxsize=512)
+def _options(layer: Layer) -> tuple[Option, ...]:
     found = []
     for pe in divisors(layer.rows):
         for simd in divisors(layer.columns):
@@ -43,14 +47,18 @@ def options(layer: Layer) -> tuple[Option, ...]:
 
 
 def option(layer: Layer, fold: Fold) -> Option:
-    """What a folding of a layer takes: its matrix unit, and the sliding window in front."""
+    """What a folding of a layer takes: its matrix unit, and the sliding window in front.
+
+    Its cycles are also those of pools behind it, which have its lanes.
+    """
     engines = [layer.mvtu(fold)]
     window = layer.windowed(fold.simd)
     both = [*engines, window] if window is not None else engines
     taken = Area()
     for engine in both:
         taken += area(engine)
-    return Option(fold, max(interval(engine) for engine in both), taken)
+    slowest = max(interval(engine) for engine in both)
+    return Option(fold, max(slowest, -(-layer.behind // fold.pe)), taken)
 
 
 def _frontier(found: Sequence[Option]) -> Iterator[Option]:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from math import gcd, prod
 
 from codesign.ir.encodings.binary import Binary
-from codesign.ir.graph import Graph
+from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
+from codesign.ir.ops.pool import MaxPool
 from codesign.targets.xnor.engine import Map, Mvtu, Style, Window
 from codesign.targets.xnor.maps import maps
-from codesign.targets.xnor.stages import Stage
+from codesign.targets.xnor.stages import Stage, stages
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Layer:
     signs: bool
     levels: tuple[int, ...]
     sums: int
+    behind: int = 0  # elements an image that the slowest pool behind it takes, at `pe` a cycle
 
     def masked(self, simd: int) -> int:
         """Lanes for which a bit says that they are padding, 0 where nothing is."""
@@ -85,7 +87,31 @@ def layer_of(graph: Graph, stage: Stage) -> Layer:
         isinstance(x.grid, Binary) and isinstance(w.grid, Binary),
         (*levels, 0) if stage.sums else tuple(levels),
         most.bit_length() + 1,
+        behind(graph, stage),
     )
+
+
+def behind(graph: Graph, stage: Stage) -> int:
+    """Elements an image of the slowest pool up to the next layer: it has the lanes of this one."""
+    found = 0 if stage.pool is None else _pooled(graph, stage.pool, stage.anchor.name)
+    left, known = [head.value for head in stage.heads], stages(graph)
+    while left:
+        value = left.pop()
+        for reader in graph.consumers[value]:
+            other = known.get(reader.name)
+            if not isinstance(other, Stage) or other.kind == "layer" or other is stage:
+                continue
+            if other.kind == "pool":
+                found = max(found, _pooled(graph, reader, value))
+            left += [head.value for head in other.heads]
+    return found
+
+
+def _pooled(graph: Graph, pool: Node, value: str) -> int:
+    """Elements that a maximum over windows of `value` reads."""
+    op, map_ = pool.op, maps(graph)[value]
+    taps = prod(op.kernel) if isinstance(op, MaxPool) else 1
+    return max(map_.count, taps * maps(graph)[pool.name].count)
 
 
 def _bits(graph: Graph, value: str) -> int:
