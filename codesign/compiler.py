@@ -41,6 +41,7 @@ SIMPLIFY = (  # canonicalize first: it finds composite ops before folding change
     "common-subexpressions",
     "dead-code",
 )
+FOLDS = frozenset({"fold-batch-norm"})  # of these what training cannot do without
 SCHEDULE = ("place", "layout")
 
 
@@ -61,6 +62,11 @@ class Job:
     def recipe(self) -> dict[str, Any]:
         """The recipe with every option written out."""
         return resolved(self.passes, self.target.spec, self.context.seed)
+
+    def check_training(self) -> None:
+        """UsageError unless there is data for the passes that train."""
+        for step in self.passes:
+            self.context.check(step.needs & {"training"}, step.name)
 
     def unscheduled(self) -> "Job":
         """This job without the passes that schedule: the others do not depend on them."""
@@ -86,6 +92,7 @@ def compile_model(
     score_samples: int | None = None,
     require_speedup: float | None = None,
     device: str | None = None,
+    training: Source | None = None,
 ) -> Compiled:
     """`model` (see `load`), rewritten by the passes and built for `target`.
 
@@ -100,6 +107,7 @@ def compile_model(
     many samples the ledger scores, 0 for all; else the first 1,024 with labels, 64 without. With
     `require_speedup` passes that do not make the program so many times faster are undone. `device`
     is the RPC key of remote devices: what was measured of those is used, not of this machine.
+    `training` is what passes that train do so on, with labels or without.
     """
     job = prepare(
         model,
@@ -113,6 +121,7 @@ def compile_model(
         records=records,
         score_samples=score_samples,
         device=device,
+        training=training,
     )
     return compile_job(job, measure, require_speedup)
 
@@ -129,6 +138,7 @@ def prepare(
     records: str | Path | None = None,
     score_samples: int | None = None,
     device: str | None = None,
+    training: Source | None = None,
 ) -> Job:
     """Everything that `compile_model` needs, read and checked before any long step."""
     started = time.perf_counter()
@@ -145,9 +155,10 @@ def prepare(
         None if validation is None else load_dataset(validation, program.graph, "validation"),
         (plan.seed or 0) if seed is None else seed,
         score_samples=score_samples,
+        training=None if training is None else load_dataset(training, program.graph, "training"),
     )
     for step in steps:
-        context.check(step.needs, step.name)
+        context.check(step.needs - {"training"}, step.name)
     if progress is not None:
         context.progress = progress
     return Job(program, goal, steps, context, time.perf_counter() - started)
@@ -158,8 +169,9 @@ def compile_job(
 ) -> Compiled:
     """Run the passes of `job` and build what comes out.
 
-    UsageError for a `require_speedup` that is not positive.
+    UsageError for a `require_speedup` that is not positive, or if there is no data to train on.
     """
+    job.check_training()
     if require_speedup is not None and not 0 < require_speedup < float("inf"):
         raise UsageError(f"the speed-up required is {require_speedup}, expected such as 1.1")
     started = time.perf_counter()
@@ -210,10 +222,13 @@ def with_target(job: Job, target: Target) -> Job:
 
 
 def run_passes(job: Job) -> Program:
-    """The program after all passes, verified after each, without a ledger."""
+    """The program after all passes, verified after each, without a ledger.
+
+    Those that train are left out: they change numbers alone, not what is computed or what it costs.
+    """
     program = job.program
     for step in job.passes:
-        program = run_pass(program, step, job.context)
+        program = program if step.trains else run_pass(program, step, job.context)
     return program
 
 
@@ -244,18 +259,34 @@ def choose_recipe(passes: Passes | None, recipe: str | Path | Recipe | None) -> 
 def make_passes(recipe: Recipe, passes: Passes | None = None) -> list[Pass]:
     """The passes to run, completed by simplification in front and scheduling behind.
 
-    The first where `passes` name none of it, the second where it does not follow the last pass that
+    The first where `passes` name none of it (batch norms are folded behind the last pass that
+    trains), the second where it does not follow the last pass that
     changes the program, as that undoes what was scheduled before.
     """
     given = _given(passes) if passes is not None else list(recipe.steps)
     steps = [plugins.make("pass", s.name, s.options) if isinstance(s, Step) else s for s in given]
-    names = {step.name for step in steps}
-    known = plugins.table("pass")
-    front = [] if names & set(SIMPLIFY) else [name for name in SIMPLIFY if name in known]
     return [
-        *(plugins.make("pass", n) for n in front),
-        *steps,
+        *_simplified(steps),
         *(plugins.make("pass", n) for n in _left_to_schedule(steps)),
+    ]
+
+
+def _simplified(steps: Sequence[Pass]) -> list[Pass]:
+    """`steps` with simplification in front where they name none of it.
+
+    Training needs batch norms as they are: what folds them follows the last pass that trains.
+    """
+    if {step.name for step in steps} & set(SIMPLIFY):
+        return list(steps)
+    known = plugins.table("pass")
+    trained = max((i + 1 for i, step in enumerate(steps) if step.trains), default=0)
+    before = [n for n in SIMPLIFY if n in known and not (trained and n in FOLDS)]
+    after = [n for n in SIMPLIFY if n in known and trained and n in FOLDS]
+    return [
+        *(plugins.make("pass", n) for n in before),
+        *steps[:trained],
+        *(plugins.make("pass", n) for n in after),
+        *steps[trained:],
     ]
 
 

@@ -69,6 +69,10 @@ class TuningError(CodesignError):
     """Tuning cannot go on; what was measured is kept."""
 
 
+class TrainingError(CodesignError):
+    """Training cannot go on: it diverged, or its checkpoint is not of this training."""
+
+
 class StoreError(CodesignError):
     """A tuning database cannot be opened, read or written; what it holds was left as it is."""
 

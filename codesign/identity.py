@@ -22,10 +22,10 @@ DIGITS = 32
 
 
 def job_identity(job: Job) -> str:
-    """Tells models, passes, calibration data and versions of the code apart, not targets."""
+    """Tells models, passes, data and versions of the code apart, not targets."""
     digest = hashlib.sha256(f"{job.program.graph}\n".encode())
     digest.update(json.dumps(resolved(job.passes, "", job.context.seed), default=str).encode())
-    for data in (job.context.calibration, job.context.validation):
+    for data in (job.context.calibration, job.context.validation, job.context.training):
         _add_data(digest, data)
     digest.update(f"{versions()} {_sources()} {_files(job.passes)}".encode())
     return digest.hexdigest()[:DIGITS]

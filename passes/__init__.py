@@ -5,6 +5,7 @@ if __name__ != "codesign.passes":
 
 TABLE = {
     "assign-bits": "quantize.assign_bits:AssignBits",
+    "binarize": "binarize.binarize:Binarize",
     "canonicalize": "simplify.canonicalize:Canonicalize",
     "common-subexpressions": "simplify.common_subexpressions:CommonSubexpressions",
     "dead-code": "simplify.dead_code:DeadCode",
@@ -15,5 +16,6 @@ TABLE = {
     "layout": "place.layout:Layout",
     "prune-magnitude": "prune.prune_magnitude:PruneMagnitude",
     "quantize-int8": "quantize.quantize_int8:QuantizeInt8",
+    "recover": "recover.recover:Recover",
     "place": "place.place:Place",
 }

@@ -25,6 +25,7 @@ class Asked:
     passes: options.Passes = None
     assignments: options.Set = None
     calibration: options.Calibration = None
+    training: options.Training = None
     input_shape: options.InputShape = None
     seed: options.Seed = None
     threads: options.Threads = None
@@ -54,6 +55,7 @@ class Asked:
             target,
             recipe=chosen,
             calibration=self.calibration,
+            training=self.training,
             seed=self.seed,
             progress=progress,
             device=self.device,

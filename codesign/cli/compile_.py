@@ -45,6 +45,7 @@ def compile_verb(
             score_samples=score_samples,
         )
         if dry_run:
+            work.check_training()
             compiled = None
         else:
             compiled = compile_job(work, how, require_speedup)

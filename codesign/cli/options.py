@@ -72,6 +72,10 @@ InputShape = Annotated[
 Calibration = Annotated[
     Path | None, typer.Option(metavar="C.npz", help="Inputs to calibrate on, keyed by name.")
 ]
+Training = Annotated[
+    Path | None,
+    typer.Option(metavar="T.npz", help="Inputs to train on, keyed by name, `labels` if any."),
+]
 Validation = Annotated[
     Path | None, typer.Option(metavar="V.npz", help="Inputs to score on, and `labels`.")
 ]

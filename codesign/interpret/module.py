@@ -67,7 +67,7 @@ class GraphModule(torch.nn.Module):
     def _logical(self, name: str) -> Tensor:
         tensor = self.constant(name)
         trained = isinstance(tensor, torch.nn.Parameter)
-        return project(tensor, self.graph.types[name].encodings) if trained else tensor
+        return project(tensor, self.graph.types[name].encodings, weight=True) if trained else tensor
 
 
 def learnable(graph: Graph) -> list[str]:

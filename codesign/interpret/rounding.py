@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from codesign.interpret.arrays import to_torch
+from codesign.interpret.straight import on_grid
 from codesign.ir import encoding as enc
 from codesign.ir.encoding import Encodings
+from codesign.ir.encodings.binary import Binary
 from codesign.ir.encodings.integer import Int
+from codesign.ir.encodings.ternary import Ternary
 
 
 def project_int(x: Tensor, encoding: Int) -> tuple[Tensor, Tensor]:
@@ -55,10 +58,16 @@ class _Rounded(torch.autograd.Function):
         return (gradients[0] * saved[0] if saved else gradients[0]), None
 
 
-def project(x: Tensor, encodings: Encodings) -> Tensor:
-    """The nearest tensor that `encodings` represent; gradients pass straight through."""
+def project(x: Tensor, encodings: Encodings, weight: bool = False) -> Tensor:
+    """The nearest tensor that `encodings` represent; gradients pass straight through.
+
+    Those of a binary or ternary `weight` everywhere, those of other values where |x| is within the
+    reach of the grid (Courbariaux et al., Binarized neural networks, 2016, eq. 4).
+    """
     if not encodings:
         return x
+    if len(encodings) == 1 and isinstance(encodings[0], Binary | Ternary):
+        return on_grid(x, encodings[0], weight)
     first, plain = encodings[0], not (torch.is_grad_enabled() and x.requires_grad)
     if plain and len(encodings) == 1 and isinstance(first, Int) and first.width <= 16:
         return _round_int(x, first)

@@ -12,18 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codesign.analysis.codes import digits, sum_scale, sums_codes
+from codesign.analysis.codes import digits, sum_scale
+from codesign.analysis.steps import channel_axis, no_steps
+from codesign.errors import VerificationError
 from codesign.interpret.arrays import to_torch
 from codesign.interpret.integer import IntegerInterpreter, accumulated
 from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph, Node
-from codesign.ir.types import TensorType
-
-MONOTONE = frozenset(
-    {"add", "batch_norm", "clip", "decode", "div", "encode", "mul", "neg", "relu", "sub"}
-)
-MOST_LEVELS = 256
 
 
 @dataclass(frozen=True)
@@ -47,48 +43,10 @@ class Steps:
         return np.moveaxis(found, -1, axis)
 
 
-def no_steps(graph: Graph, layer: Node, chain: Sequence[Node]) -> str:
-    """Why the end of `chain` behind `layer` is no steps of its sums, "" if it is.
-
-    `chain` are the nodes that read one another from the layer's result on; it may be empty.
-    """
-    if not sums_codes(layer, graph.types):
-        return f"{layer.kind} %{layer.name} does not add up products of codes"
-    last = chain[-1].name if chain else layer.name
-    out = graph.types[last].grid
-    if out is None:
-        return f"%{last} is not stored in codes"
-    if out.axis is not None or 1 << out.code_bits > MOST_LEVELS:
-        return f"steps give codes of one scale and at most {MOST_LEVELS} levels, %{last} is {out}"
-    value = layer.name
-    for node in chain:
-        others = [v for v in node.operands if v != value]
-        if node.kind not in MONOTONE:
-            return f"{node.kind} %{node.name} is no step of one sum"
-        if node.operands.count(value) != 1 or any(v not in graph.constants for v in others):
-            return f"{node.kind} %{node.name} reads more than %{value} and constants"
-        channel = _axis(graph, layer)
-        if any(_varies(graph.types[v], graph.types[value].rank, channel) for v in others):
-            return f"a constant of {node.kind} %{node.name} varies within a channel"
-        value = node.name
-    return ""
-
-
-def _axis(graph: Graph, layer: Node) -> int:
-    """The axis of the channels in a layer's result."""
-    return 1 if layer.kind == "conv" else graph.types[layer.name].rank - 1
-
-
-def _varies(kind: TensorType, rank: int, channel: int) -> bool:
-    """True if a constant is more than a vector over the channels, as broadcasting lays it."""
-    if kind.rank == 1 and channel == 1:
-        return False  # of a batch norm; of others the shape says it
-    lost = rank - kind.rank
-    return any(extent != 1 and axis + lost != channel for axis, extent in enumerate(kind.shape))
-
-
 def steps(graph: Graph, layer: Node, chain: Sequence[Node]) -> Steps:
-    """The thresholds of `chain` behind `layer`, for which `no_steps` gives no reason."""
+    """The thresholds of `chain` behind `layer`; VerificationError where there are none."""
+    if why := no_steps(graph, layer, chain):
+        raise VerificationError(f"no thresholds: {why}")
     meaning = _Meaning(graph, layer, chain)
     bound, count = meaning.bound, (1 << meaning.out.code_bits) - 1
     low = _lowest(meaning.out)
@@ -134,7 +92,7 @@ class _Meaning:
     def codes(self, sums: np.ndarray) -> np.ndarray:
         """int64 [n, C] codes of `sums` [n, C]."""
         values = [self.layer.name, *(v for node in self.chain for v in node.outputs)]
-        axis, rank = _axis(self.graph, self.layer), self.graph.types[self.layer.name].rank
+        axis, rank = channel_axis(self.graph, self.layer), self.graph.types[self.layer.name].rank
         shape = (len(sums), *(self.channels if i == axis else 1 for i in range(1, rank)))
         types = dict(self.graph.types)
         types |= {value: replace(types[value], shape=shape) for value in values}

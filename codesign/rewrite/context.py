@@ -139,7 +139,8 @@ class Context:
     """What a pass may need and nothing else. `notes` collects the decisions of the running pass.
 
     `remarks` are what it says of the whole. `score_samples` is how many samples the ledger scores,
-    0 for all, None for its own choice. `zeros` are shares that were counted of late.
+    0 for all, None for its own choice. `zeros` are shares that were counted of late. `training` is
+    data to train on, `original` the network as it was before the first pass.
     """
 
     target: Target | None = None
@@ -151,6 +152,8 @@ class Context:
     score_samples: int | None = None
     remarks: list[str] = field(default_factory=list)
     zeros: list[tuple[Any, Mapping[str, float]]] = field(default_factory=list)
+    training: Dataset | None = None
+    original: Graph | None = None
 
     def need_target(self, who: str) -> Target:
         """The target, or UsageError saying that `who` needs one."""
@@ -166,9 +169,22 @@ class Context:
             )
         return self.calibration
 
+    def need_training(self, who: str) -> Dataset:
+        """The training data, or UsageError saying that `who` needs some."""
+        if self.training is None:
+            raise UsageError(
+                f"{who} needs training data; give an .npz of inputs, and `labels` if there are "
+                "any, with --training"
+            )
+        return self.training
+
     def check(self, needs: Iterable[str], who: str) -> None:
         """UsageError unless what pass `who` says that it needs is here."""
-        checks = {"calibration": self.need_calibration, "target": self.need_target}
+        checks = {
+            "calibration": self.need_calibration,
+            "target": self.need_target,
+            "training": self.need_training,
+        }
         for need in sorted(needs):
             if need not in checks:
                 raise UnknownNameError(f"need of pass {who}", need, checks)

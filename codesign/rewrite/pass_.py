@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from codesign.ir.program import Program
 from codesign.rewrite.context import Context
 
-Need = Literal["calibration", "target"]
+Need = Literal["calibration", "target", "training"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Pass(ABC):
     name: ClassVar[str]
     schedules: ClassVar[bool] = False  # chooses kernels or layouts; others never see them
     encodes: ClassVar[bool] = False  # gives layers widths: weights and feature maps become codes
+    trains: ClassVar[bool] = False  # needs batch norms that are not folded into weights yet
     needs: ClassVar[frozenset[Need]] = frozenset()  # of the context, checked before anything runs
 
     @abstractmethod

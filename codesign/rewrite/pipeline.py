@@ -35,11 +35,13 @@ def run_pipeline(
 
     `measure` says for which rows the target times the program: none; the first, the last and those
     where a pass scheduled it anew (`ends`); or all. The row of a pass that changed nothing says so,
-    unless its name is in `tidying`. With `require_speedup` what another pass made is dropped, its
-    notes with it, and its row says so, unless the program became so many times faster on the
-    target; how many times it did is in the row either way.
-    VerificationError and RefusedError name the pass that broke the program.
+    unless its name is in `tidying`. With `require_speedup` what another pass made (but for one that
+    trains) is dropped, its notes with it, and its row says so, unless the program became so many
+    times faster on the target; how many times it did is in the row either way.
+    VerificationError and RefusedError name the pass that broke the program. While it runs, the
+    context has `program` as the original.
     """
+    context.original = program.graph
     recorder = Recorder(program.graph, context, measure)
     context.progress("input: cost and accuracy", 0.0)
     rows = [recorder.row("input", program)]
@@ -50,7 +52,8 @@ def run_pipeline(
             after = run_pass(program, step, context)
         seconds = time.perf_counter() - start
         judged = None
-        if require_speedup is not None and step.name not in tidying and after != program:
+        free = step.trains or step.name in tidying
+        if require_speedup is not None and not free and after != program:
             judged = verdict(program, after, context.target, require_speedup)
         refused = judged is not None and not judged.pays
         remark = "changed nothing" if after == program and step.name not in tidying else ""

@@ -30,7 +30,7 @@ def paying(regions: Regions, write: Write, context: Context, target: Target) -> 
         rest = frozenset(regions.anchors) - part
         if not rest:
             break
-        fewer = Regions(regions.graph, rest)
+        fewer = Regions(regions.graph, rest, regions.few)
         if not fewer.codes <= regions.codes:
             continue
         graph = write(fewer)

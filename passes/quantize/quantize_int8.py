@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
+from codesign.analysis.codes import few_levels
 from codesign.analysis.ranges import Method
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS
 from codesign.ir.graph import Graph
@@ -30,7 +31,8 @@ class QuantizeInt8(Pass):
     by a concat, a pool or a reshape share a scale; a layer whose result goes into a residual add
     keeps it in 32 bits, and the add rounds once. Where the target takes floats, convolutions over
     three axes and grouped ones but for depthwise stay in float; so do layers that `skip` names
-    (patterns), and, unless `slower` allows it, what would not get faster, borders included.
+    (patterns), and, unless `slower` allows it, what would not get faster, borders included. Layers
+    of few bits keep these; what they make for an add, or others in 8 bits, becomes codes as well.
 
     Tables that are looked up (4096 float elements or more) are stored in signed codes with a scale
     for each column, and what reads a row decodes it. That saves memory rather than time, so they
@@ -74,10 +76,11 @@ class QuantizeInt8(Pass):
         from codesign.passes.quantize.moments import moments
 
         anchors, reach = list[str](), codes.reach_of(context.target)
+        few = frozenset(node.name for node in graph.nodes if few_levels(node, graph.types))
         for node in graph.nodes:
             if node.kind not in ANCHORS:
                 continue
-            if node.name in left:
+            if node.name in left or node.name in few:
                 continue
             if why := refusal(graph, node, reach.any_window):
                 context.note(node.name, why, done=False)
@@ -85,7 +88,7 @@ class QuantizeInt8(Pass):
                 anchors.append(node.name)
         if not anchors:
             return graph
-        regions = Regions(graph, frozenset(anchors))
+        regions = Regions(graph, frozenset(anchors), few)
         data = context.need_calibration(self.name)
         how = self.method, self.percentile
         ranges = spans(graph, regions, data, self.samples, how, context, self.name)

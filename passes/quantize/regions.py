@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from codesign.analysis.steps import MONOTONE, no_steps
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.join import Pad
 from codesign.ir.ops.resize import Resize
@@ -51,27 +52,48 @@ def through(node: Node) -> bool:
 class Regions:
     """The plan for a graph: `codes` are values to store in 8 bits, `anchors` the integer layers.
 
-    `accumulators` are results that stay 32-bit because the next op is fused behind them.
+    `accumulators` are results that stay 32-bit because the next op is fused behind them. `few` are
+    the layers that add up codes of few bits already, whose results may be either.
     """
 
     graph: Graph
     anchors: Collection[str]
+    few: Collection[str] = ()
     codes: set[str] = field(default_factory=set)
     accumulators: set[str] = field(default_factory=set)
     parent: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for node in reversed(self.graph.nodes):
-            if node.name in self.anchors:
+            if node.name in self.anchors or (node.kind == "encode" and self._carries(node)):
                 self.codes.add(node.operands[0])
             elif node.name in self.codes and through(node):
                 self.codes.update(v for v in node.operands if v not in self.graph.constants)
         for node in self.graph.nodes:
-            if node.name in self.anchors and self._stays_wide(node):
+            if node.name in {*self.anchors, *self.few} and self._stays_wide(node):
                 self.accumulators.add(node.name)
                 self.codes.discard(node.name)
         for node in self.graph.nodes:
             self._tie(node)
+
+    def _carries(self, node: Node) -> bool:
+        """True if `node` takes few bits of a value that others read, or of a layer's in 8 bits.
+
+        What makes thresholds of a layer's sums does not.
+        """
+        if not self.few:
+            return False
+        made = self.graph.producers.get(node.operands[0])
+        if made is None or not (made.kind in THROUGH or made.name in self.anchors):
+            return False
+        chain = [node]
+        while (before := self.graph.producers.get(chain[0].operands[0])) is not None:
+            if before.name in self.few:
+                return bool(no_steps(self.graph, before, chain))
+            if before.kind not in MONOTONE or self.graph.only_use(before.name) is None:
+                return True
+            chain.insert(0, before)
+        return True
 
     def _stays_wide(self, node: Node) -> bool:
         """True if the layer's result goes into one element-wise op that does more than clamp."""
@@ -79,7 +101,7 @@ class Regions:
         if reader is None or not reader.op.elementwise or reader.kind in CLAMPS | {"encode"}:
             return False
         if reader.kind != "add":
-            return node.name not in self.codes and not reader.kind.startswith("de")
+            return node.name not in {*self.codes, *self.few} and not reader.kind.startswith("de")
         if reader.name not in self.codes:
             return False
         others = [v for v in reader.operands if v != node.name]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from codesign.analysis.codes import sum_scale
 from codesign.ir.builder import Builder
 from codesign.ir.const import Const
 from codesign.ir.encoding import project
@@ -91,6 +92,8 @@ class _Rewriter:
         """Copy one node with its operands in the form it reads."""
         if node.name in self.regions.anchors:
             return self.layer(node)
+        if node.name in self.regions.few:
+            return self.few(node)
         coded = node.name in self.encodings
         mixes = node.op.elementwise or (coded and through(node))
         form = self.value if mixes else self.decoded
@@ -124,6 +127,27 @@ class _Rewriter:
             axis = 1 if node.kind == "conv" else self.graph.types[node.name].rank - 1
             self.retype(value, scales.accumulator(coded, form, axis))
         elif node.name in self.encodings:
+            self.retype(value, self.encodings[node.name])
+
+    def few(self, node: Node) -> None:
+        """Copy a layer of few bits; where its result is codes, its bias is too, in finer units."""
+        inputs = [self.value(v) for v in node.operands]
+        coded = node.name in self.regions.accumulators or node.name in self.encodings
+        bias = self.graph.constants.get(node.operands[2]) if len(inputs) > 2 else None
+        types = self.graph.types
+        if coded and bias is not None and types[node.operands[2]].element is None:
+            x, w = (types[v] for v in node.operands[:2])
+            fine = scales.fine_bias(bias.array, x, w)
+            inputs[2] = self.constant(node.operands[2], bias.array, fine, node.name)
+        value = self.builder.op(node.op, *inputs, name=node.name)
+        self.now[node.name] = value
+        if node.name in self.regions.accumulators:
+            made = self.builder.nodes[-1]
+            scale = Const(sum_scale(made, self.builder.types))
+            axis = 1 if node.kind == "conv" else types[node.name].rank - 1
+            wide = Int(ACCUMULATOR_BITS, scale, axis=axis if scale.array.ndim else None)
+            self.retype(value, wide)
+        elif coded:
             self.retype(value, self.encodings[node.name])
 
     def constant(self, name: str, array: np.ndarray, form: Int, layer: str = "") -> str:

@@ -4,8 +4,10 @@ import numpy as np
 
 from codesign.ir.const import Const
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
+from codesign.ir.types import TensorType
 
 SMALLEST = 1e-12  # of a scale, absolute: below it a range is one point
+FINE_DIGITS = 8  # of a bias, behind the point
 SHRUNKEN = np.linspace(1.0, 0.1, 19)  # of the largest weight, where codes are few
 
 
@@ -90,6 +92,20 @@ def table(array: np.ndarray) -> Int:
     2022), so that a scale for each row or for all would give most elements few codes.
     """
     return Int(8, Const(spread(array.T, 8, True).astype(np.float32), "float32"), axis=1)
+
+
+def fine_bias(bias: np.ndarray, x: TensorType, w: TensorType) -> Int:
+    """Codes of a float bias beside products of few levels: 2^-8 of them, if sums then fit 30 bits.
+
+    See `codesign.analysis.codes.digits`.
+    """
+    assert x.grid is not None and w.grid is not None
+    scale = np.broadcast_to(x.grid.scale.array * w.grid.scale.array, bias.shape)
+    most = max(abs(end) for end in x.grid.reach) * max(abs(end) for end in w.grid.reach)
+    sums = w.size // len(bias) * most + float(np.abs(bias / scale).max(initial=0.0))
+    digits = int(np.clip(30 - np.ceil(np.log2(sums + 1)), 0, FINE_DIGITS))
+    fine = (scale * np.float32(2.0**-digits)).astype(np.float32)
+    return Int(ACCUMULATOR_BITS, Const(fine), axis=0)
 
 
 def accumulator(x: Int, w: Int, axis: int) -> Int:

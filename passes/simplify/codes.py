@@ -2,15 +2,17 @@
 
 Activations are unsigned, weights signed and symmetric, biases in the codes of their accumulator,
 and ops that only move elements keep the encoding. All of this is exact, but for biases, which are
-rounded. Layers that cannot be computed on codes decode their operands and encode their results.
+rounded; those of binary and ternary layers stay floats. Layers that cannot be computed on codes
+decode their operands and encode their results.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codesign.analysis.codes import row_codes, table_of
+from codesign.analysis.codes import few_levels, row_codes, table_of
 from codesign.ir.const import Const
+from codesign.ir.encodings.binary import Binary
 from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
@@ -23,6 +25,7 @@ LAYERS = frozenset({"conv", "linear"})
 CLAMPS = frozenset({"relu", "clip"})
 BORDERS = frozenset({"encode", "decode", "codes", "relayout"})
 MEANS = frozenset({"avg_pool", "reduce_mean"})
+SIGNS = frozenset({"expand_dims", "flatten", "max_pool", "reshape", "squeeze"})  # move signs
 MOVES = frozenset(
     {
         "concat", "depth_to_space", "embedding", "expand", "expand_dims", "flatten", "gather",
@@ -52,7 +55,7 @@ def reach_of(target: Target | None) -> Reach:
 
 def unify(graph: Graph, reach: Reach = Reach()) -> Graph:
     """`graph` with its codes in that form; `graph` itself if they are, or if it has none."""
-    if not any(kind.integer is not None for kind in graph.types.values()):
+    if not any(kind.grid is not None for kind in graph.types.values()):
         return graph
     return _settled(_retyped(graph), reach)
 
@@ -106,8 +109,10 @@ def _settled(graph: Graph, reach: Reach) -> Graph:
     edit = Edit(graph)
     for node in graph.nodes:
         values = [v for v in (*node.operands, *node.outputs) if v not in graph.constants]
-        coded = any(graph.types[v].integer is not None for v in values)
+        coded = any(graph.types[v].grid is not None for v in values)
         if not coded or node.kind in BORDERS or node.op.elementwise:
+            continue
+        if node.kind in LAYERS and _few(graph, node, reach):
             continue
         if node.kind in LAYERS and _computes(graph, node, reach):
             _bias(graph, node, edit)
@@ -130,6 +135,19 @@ def _computes(graph: Graph, node: Node, reach: Reach) -> bool:
     if len(node.operands) > 2 and node.operands[2] not in graph.constants:
         return False
     return reach.any_window or plain_window(graph, node)
+
+
+def _few(graph: Graph, node: Node, reach: Reach) -> bool:
+    """True if the layer counts bits, or adds up codes with binary or ternary weights."""
+    constants = all(v in graph.constants for v in node.operands[1:])
+    if not constants or not few_levels(node, graph.types):
+        return False
+    x, w = (graph.types[v].grid for v in node.operands[:2])
+    if isinstance(x, Int):
+        fits = not x.signed and x.width <= reach.bits
+        return fits and (reach.any_window or plain_window(graph, node))
+    whole = not isinstance(node.op, Conv) or (node.op.groups == 1 and len(node.op.strides) <= 2)
+    return isinstance(x, Binary) and w is not None and (reach.any_window or whole)
 
 
 def plain_window(graph: Graph, node: Node) -> bool:
@@ -166,9 +184,11 @@ def _keeps(graph: Graph, node: Node) -> bool:
 
     So does one that reads rows of a constant table of codes with a scale by column.
     """
-    forms = {graph.types[v].integer for v in node.outputs}
+    forms = {graph.types[v].grid for v in node.outputs}
     form = next(iter(forms))
-    if len(forms) > 1 or form is None:
+    if isinstance(form, Binary) and node.kind in SIGNS:
+        return len(forms) == 1 and all(graph.types[v].grid == form for v in _moved(graph, node))
+    if len(forms) > 1 or not isinstance(form, Int):
         return False
     if form.axis is not None:
         table = table_of(node)
@@ -189,9 +209,9 @@ def _moved(graph: Graph, node: Node) -> list[str]:
 
 def _move(graph: Graph, node: Node, edit: Edit) -> None:
     """Bring the operands into the encoding of the result."""
-    form, moved = graph.types[node.name].integer, dict.fromkeys(_moved(graph, node))
+    form, moved = graph.types[node.name].grid, dict.fromkeys(_moved(graph, node))
     assert form is not None
-    if all(graph.types[v].integer == form for v in moved):
+    if all(graph.types[v].grid == form for v in moved):
         return
     recoded: dict[str | None, str] = {}
     for value in moved:
@@ -220,7 +240,7 @@ def _decode(graph: Graph, node: Node, edit: Edit) -> None:
     """Let `node` compute on numbers, between decode and encode nodes."""
     inputs: list[str | None] = []
     for value in node.inputs:
-        form = None if value is None else graph.types[value].integer
+        form = None if value is None else graph.types[value].grid
         if value is None or form is None:
             inputs.append(value)
         elif value in graph.constants:

@@ -1,10 +1,16 @@
 """Folding batch normalization, and other per-channel scales, into the layer before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from codesign.analysis.codes import few_levels
+from codesign.analysis.steps import MONOTONE, no_steps
+from codesign.ir.const import Const
+from codesign.ir.encoding import project
+from codesign.ir.encodings.binary import Binary
+from codesign.ir.encodings.ternary import Ternary
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.norm import BatchNorm
 from codesign.ir.program import Program
@@ -21,7 +27,9 @@ class FoldBatchNorm(Pass):
 
     w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(var + epsilon) (Jacob et al., 2018,
     section 3.2), computed in float64. So do multiplications by and additions of constants that vary
-    by channel alone. A batch norm that follows anything else becomes a multiply and an add.
+    by channel alone. A batch norm that follows anything else becomes a multiply and an add, unless
+    it stands between a layer that adds up codes and their codes: there kernels make thresholds of
+    it, and any other order of its steps would move some of them.
 
     Before:
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)
@@ -52,8 +60,10 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[
         if node.kind == "batch_norm":
             context.note(node.name, "its statistics are no constants", done=False)
         return
+    if _threshold(graph, node):
+        return
     x, scale, shift = folded
-    before = _foldable(graph, node, x)
+    before = _foldable(graph, node, x, scale)
     if before is not None and before.name not in taken:
         _into(edit, graph, before, node, scale, shift)
         taken |= {before.name, node.name}
@@ -61,6 +71,20 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[
     elif before is None and node.kind == "batch_norm":
         _as_multiply(edit, graph, node, scale, shift)
         context.note(node.name, "became a multiply and an add")
+
+
+def _threshold(graph: Graph, node: Node) -> bool:
+    """True if `node` lies on the way from sums of codes to codes."""
+    first, chain = node, [node]
+    while (before := graph.producers.get(first.operands[0])) and before.kind in MONOTONE:
+        first, chain = before, [before, *chain]
+    while (after := graph.only_use(chain[-1].name)) and after.kind in MONOTONE:
+        chain.append(after)
+        if after.kind == "encode":
+            break
+    if before is None or chain[-1].kind != "encode":
+        return False
+    return not no_steps(graph, before, chain)
 
 
 Affine = tuple[str, np.ndarray, np.ndarray]  # value, scale and shift by channel in float64
@@ -110,10 +134,11 @@ def _normalization(graph: Graph, node: Node, epsilon: float) -> Affine | None:
     return node.operands[0], factor, bias - mean * factor
 
 
-def _foldable(graph: Graph, node: Node, x: str) -> Node | None:
+def _foldable(graph: Graph, node: Node, x: str, scale: np.ndarray) -> Node | None:
     """The layer that makes `x`, if `node` alone reads it and its weights are constant floats.
 
-    They may be sparse: a scaled zero is zero.
+    They may be sparse: a scaled zero is zero. They may be binary or ternary, whose scales then
+    change, and whose signs, if no `scale` is zero.
     """
     before = graph.producers.get(x)
     if before is None or before.kind not in LINEAR or graph.only_use(x) is not node:
@@ -122,6 +147,8 @@ def _foldable(graph: Graph, node: Node, x: str) -> Node | None:
     plain = all(
         v in graph.constants and not graph.types[v].without("structure").encodings for v in weights
     )
+    if not plain and few_levels(before, graph.types):
+        plain = all(v in graph.constants for v in weights) and _rescalable(graph, before, scale)
     grouped = before.kind == "conv_transpose" and getattr(before.op, "groups", 1) > 1
     normed = node.kind == "batch_norm" and before.kind == "linear" and graph.types[x].rank > 2
     return before if plain and not grouped and not normed else None
@@ -137,11 +164,38 @@ def _into(
     dtype = weight.dtype
     value = layer.operands[1]
     scaled = (weight * scale.reshape(along)).astype(dtype)
-    w = edit.constant(scaled, value, graph.types[value].encodings)
+    form = graph.types[value].grid
+    if isinstance(form, Binary | Ternary):
+        w = _rescaled(edit, scaled, value, form, np.abs(scale))
+    else:
+        w = edit.constant(scaled, value, graph.types[value].encodings)
     b = edit.constant((bias * scale + shift).astype(dtype), f"{layer.name}.bias")
     folded = edit.add(layer.op, layer.inputs[0], w, b, name=layer.name)
     edit.bequeath(layer.name, folded)
     edit.replace(node.name, folded)
+
+
+def _rescalable(graph: Graph, layer: Node, scale: np.ndarray) -> bool:
+    """True if the binary or ternary weight of `layer` can take on `scale`, and its bias too."""
+    form = graph.types[layer.operands[1]].grid
+    if any(graph.types[v].element is not None for v in layer.operands[2:]):
+        return False
+    rescaled = None if form is None else (form.scale.array * np.abs(scale)).astype(np.float32)
+    return isinstance(form, Binary | Ternary) and rescaled is not None and bool(rescaled.all())
+
+
+def _rescaled(
+    edit: Edit, scaled: np.ndarray, value: str, form: Binary | Ternary, factor: np.ndarray
+) -> str:
+    """A constant of weight `scaled`, whose scales of `form` were multiplied with `factor`."""
+
+    def times(const: Const) -> Const:
+        return Const((const.array * factor).astype(np.float32))
+
+    found: Binary | Ternary = replace(form, scale=times(form.scale), axis=0)
+    if isinstance(found, Ternary):
+        found = replace(found, threshold=times(found.threshold))
+    return edit.constant(project((found,), scaled), value, (found,))
 
 
 def _as_multiply(

@@ -276,3 +276,20 @@ def test_a_profile_is_forgotten(cli: Cli, tmp_path: Path) -> None:
     assert f"dropped the profile of {Cpu().spec} ({path})" in cli(*given).err
     assert not path.exists() and "there is no profile" in cli(*given).err
     assert cli(*given, "--json").json == {"profile": str(path), "dropped": False, "points": 0}
+
+
+def test_compile_trains_on_training_data(cli: Cli, tmp_path: Path) -> None:
+    data, out = tmp_path / "t.npz", tmp_path / "out"
+    np.savez(data, x=small_input(8))
+    passes = "prune-magnitude{min_elements=1},recover{epochs=2,batch=4}"
+    asked = ["compile", MODEL, "--passes", passes, "--measure", "none", "-o", str(out)]
+    asked += ["--quiet", "--json"]
+    done = cli(*asked)
+    assert done.code == 2 and "recover needs training data" in done.err
+    done = cli(*asked, "--training", data, "--validation", data)
+    assert done.code == 0, done.err
+    row = next(r for r in done.json["ledger"] if r["step"].startswith("recover"))
+    assert row["remark"].startswith("loss ") and row["snr_db"] > 5
+    np.savez(data, y=small_input(8))
+    refused = cli(*asked, "--training", data)
+    assert refused.code == 2 and "training" in refused.err and "'y'" in refused.err

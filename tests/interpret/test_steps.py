@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign.analysis.steps import no_steps
 from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
-from codesign.interpret.steps import no_steps, steps
+from codesign.interpret.steps import steps
 from codesign.ir.builder import Builder
 from codesign.ir.const import Const
 from codesign.ir.encodings import Binary, Int, Ternary

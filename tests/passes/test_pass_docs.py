@@ -8,10 +8,14 @@ import pytest
 
 from codesign import plugins
 from codesign.ir.builder import Builder
+from codesign.ir.const import Const
+from codesign.ir.encodings.binary import Binary
+from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.ops.activation import Relu, Sigmoid
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.elementwise import Add, Mul
+from codesign.ir.ops.encode import Encode
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.norm import BatchNorm
 from codesign.ir.ops.unary import Neg, Sqrt
@@ -100,8 +104,26 @@ def _biased(b: Builder) -> str:
     return b.op(Conv(), z, b.constant(_random(2, 4, 1, 1), "k"), name="u")
 
 
+def _four(b: Builder) -> str:
+    value = b.input("x", (1, 3, 8, 8))
+    for name, weight, shape in (("y", "w", (8, 3, 3, 3)), ("u", "k", (8, 8, 3, 3))):
+        value = b.op(Conv(), value, b.constant(_random(*shape), weight), name=name)
+        value = b.op(Relu(), value, name="z") if name == "y" else value
+    return b.op(Conv(), value, b.constant(_random(4, 8, 1, 1), "l"), name="v")
+
+
+def _bits(b: Builder) -> str:
+    form = Binary(Const(np.full(8, 0.5), "float32"), 0)
+    weight = np.where(_random(8, 8, 3, 3) >= 0, 0.5, -0.5).astype(np.float32)
+    z = b.op(Relu(), b.input("x", (1, 8, 6, 6)), name="z")
+    bits = b.op(Encode(), z, name="z.bits")
+    b.types[bits] = b.types[bits].with_encoding(Int(1, Const(0.8, "float32"), signed=False))
+    return b.op(Conv(), bits, b.constant(weight, "k.binary", (form,)), name="u")
+
+
 EXAMPLES: dict[str, tuple[str, Callable[[Builder], str]]] = {
     "assign-bits": ("{snr=20}", _biased),
+    "binarize": ("", _four),
     "canonicalize": ("", _canonicalize),
     "common-subexpressions": ("", _common),
     "dead-code": ("", _dead),
@@ -113,6 +135,7 @@ EXAMPLES: dict[str, tuple[str, Callable[[Builder], str]]] = {
     "place": ("", _conv_relu),
     "prune-magnitude": ("{pattern=2:4}", _pointwise),
     "quantize-int8": ("", _biased),
+    "recover": ("{epochs=1,batch=4}", _bits),
 }
 
 
@@ -130,7 +153,9 @@ def shown(text: str, program: Program) -> list[str]:
 
 def context_for(graph: Graph) -> Context:
     """A context with all that a pass may ask for, but a target only where it must be asked."""
-    return calibrated(graph)
+    context = calibrated(graph)
+    context.training, context.original = context.calibration, graph
+    return context
 
 
 @pytest.mark.parametrize("name", sorted(plugins.table("pass")))

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from codesign import plugins
-from codesign.compiler import make_passes, prepare
+from codesign.compiler import compile_job, make_passes, prepare, run_passes
 from codesign.errors import UnknownNameError, UsageError
 from codesign.recipes import find_recipe, names
 from codesign.rewrite.context import Context
@@ -61,6 +61,29 @@ def test_what_a_list_does_not_mention_is_added_around_it() -> None:
     assert added[0] == "fold-constants" and added[-3:] == ["quantize-int8", "place", "layout"]
     chosen = [step.name for step in make_passes(Recipe(), "dead-code,quantize-int8,place")]
     assert chosen == ["dead-code", "quantize-int8", "place", "layout"]
+
+
+def test_batch_norms_are_folded_behind_the_last_pass_that_trains() -> None:
+    names = [s.name for s in make_passes(Recipe(), "binarize,recover,recover,quantize-int8")]
+    before = ["fold-constants", "canonicalize", "common-subexpressions", "dead-code"]
+    trained = ["binarize", "recover", "recover", "fold-batch-norm", "quantize-int8"]
+    assert names == [*before, *trained, "place", "layout"]
+    mine = [s.name for s in make_passes(Recipe(), "fold-batch-norm,recover")]
+    assert mine == ["fold-batch-norm", "recover", "place", "layout"]
+
+
+@pytest.mark.parametrize("name", ["binary", "ternary"])
+def test_recipes_that_train_fold_afterwards(name: str) -> None:
+    steps = [step.name for step in make_passes(find_recipe(name))]
+    assert steps.index("binarize") < steps.index("recover") < steps.index("fold-batch-norm")
+    assert steps.index("fold-batch-norm") < steps.index("quantize-int8")
+
+
+def test_training_data_is_asked_for_before_anything_is_trained() -> None:
+    job = prepare(small_graph(), passes="recover")
+    assert run_passes(job).graph  # estimates do without: training changes numbers alone
+    with pytest.raises(UsageError, match=r"recover needs training data.*--training"):
+        compile_job(job)
 
 
 def test_resolved_recipe_repeats_itself(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from codesign.analysis.codes import digits, sums_codes
 from codesign.analysis.estimate import LayerCost
-from codesign.interpret.steps import MONOTONE, no_steps, steps
+from codesign.analysis.steps import MONOTONE, no_steps
+from codesign.interpret.steps import steps
 from codesign.ir.encodings.binary import Binary
 from codesign.ir.encodings.integer import Int
 from codesign.ir.encodings.ternary import Ternary

@@ -1,0 +1,1 @@
+"""Passes that leave one to three bits of weights and activations."""

@@ -1,0 +1,1 @@
+"""Training that gives back accuracy that compression cost."""
