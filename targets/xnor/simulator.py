@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from codesign.analysis.codes import digits
 from codesign.interpret.arrays import to_numpy
 from codesign.interpret.integer import RULES, Codes, IntegerInterpreter
 from codesign.ir.graph import Node
@@ -33,7 +34,10 @@ class Simulator(IntegerInterpreter):
             return super().sums(node)
         found = self.raw[node.name]
         coded = len(node.operands) > 2 and self.grid(node.operands[2]) is not None
-        return found + self.begin(node, found.ndim) if coded else found
+        if not coded:
+            return found
+        total: Codes = (found << digits(node, self.graph.types)) + self.begin(node, found.ndim)
+        return total
 
     def compute(self) -> None:
         """Compute the nodes in order, a stage's at its first."""

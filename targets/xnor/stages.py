@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codesign.analysis.codes import addable, sums_codes
-from codesign.interpret.steps import MONOTONE, no_steps
+from codesign.analysis.steps import MONOTONE, no_steps
 from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph, Node
