@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import codesign as cd
 from benchmarks import finn_models as models
 from codesign import plugins
 from codesign.interpret.integer import evaluate_integer
+from codesign.ir.const import Const
+from codesign.ir.parse import parse_program
 from codesign.ir.program import Program
 from codesign.runtime.modelled import modelled
 from codesign.targets.xnor.area import area
@@ -35,6 +39,44 @@ def test_an_artifact_runs_and_explains_itself(spec: str, tmp_path: Path) -> None
         assert chosen["cycles"] == found["cycles"] and len(found["foldings"]) > 3
         rate = modelled(opened)["frames_per_second"]
         assert rate == pytest.approx(1e3 / opened.report["build"]["interval_ms"])
+
+
+class Unit(nn.Module):
+    """A convolution, batch norm and relu, around which the input is added if it fits."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        nn.init.normal_(self.norm.weight)
+        self.same = inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.conv(x))
+        return torch.relu(y + x if self.same else y)
+
+
+@pytest.mark.parametrize("spec", ["finn{device=zynq7020}", "xne"])
+@pytest.mark.parametrize("options", ["", "{method=bnn,weights=ternary,activations=2}"])
+def test_what_passes_make_of_a_residual_network_runs(spec: str, options: str) -> None:
+    torch.manual_seed(0)
+    body = (Unit(1, 6), Unit(6, 6), Unit(6, 8, 2), Unit(8, 8))
+    net = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval()
+    x = torch.rand(4, 1, 10, 10)
+    program = cd.load(net, example_inputs=(x[:1],))
+    (name,) = program.graph.inputs
+    compiled = cd.compile(
+        program,
+        target=spec,
+        passes=f"binarize{options},quantize-int8",
+        calibration={name: x.numpy()},
+    )
+    kernels = [layer["kernel"] for layer in compiled.report["layers"]]
+    expected = ("mvtu", 5) if spec != "xne" else ("xne", 0 if options else 3)
+    assert kernels.count(expected[0]) == expected[1]
+    graph = parse_program(compiled.text, {n: Const(a) for n, a in compiled.weights.items()}).graph
+    (want,) = evaluate_integer(graph, {name: x[:1].numpy()}).values()
+    np.testing.assert_array_equal(compiled(x[:1].numpy()), want)
 
 
 def test_latencies_add_up_to_that_of_the_first_image() -> None:
