@@ -12,6 +12,7 @@ from benchmarks import finn_models as models
 from codesign import plugins
 from codesign.interpret.integer import evaluate_integer
 from codesign.ir.const import Const
+from codesign.ir.ops.encode import Decode
 from codesign.ir.parse import parse_program
 from codesign.ir.program import Program
 from codesign.runtime.modelled import modelled
@@ -150,3 +151,22 @@ def test_xne_leaves_what_is_no_binary_layer_to_the_core() -> None:
     assert [a.nodes[0] for a in placed.placement if a.kernel == "xne"] == ["L2", "L3"]
     exact(placed, "xne")
     exact(place(residual(), None, "xne{lanes=4}"), "xne{lanes=4}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [("finn{device=zu3eg}", "device zu3eg (XCZU3EG): 300 MHz"), ("xne{lanes=64}", "64 lanes")],
+)
+def test_targets_say_what_hardware_they_are(spec: str, words: str) -> None:
+    facts, lines = plugins.make("target", spec).hardware
+    assert words in "\n".join(lines) and facts["name"] in spec
+
+
+def test_codes_that_the_host_reads_too_leave_at_once() -> None:
+    net = Net()
+    x = net.encode(net.norm(net.conv(net.input(2, 3, 6, 6), 4, (3, 3), form("b"))), form("u2"))
+    plain = net.b.op(Decode(), x, name="plain")
+    placed = place(net.graph(net.conv(x, 2, (2, 2), form("t")), plain), None)
+    design = plugins.make("target", "finn").design(placed)
+    assert sum(engine.kind == "sink" for engine in design.engines) == 2
+    exact(placed)
