@@ -8,7 +8,9 @@ TABLE = {
     "bitfusion": "spatial.target:BitFusion",
     "eyeriss": "spatial.target:Eyeriss",
     "eyeriss_v2": "spatial.target:EyerissV2",
+    "finn": "xnor.target:Finn",
     "machine": "spatial.target:MachineFile",
     "systolic": "spatial.systolic:Systolic",
     "tpu_v1": "spatial.target:TpuV1",
+    "xne": "xnor.shared.target:Xne",
 }

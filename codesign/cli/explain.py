@@ -145,6 +145,8 @@ def show_mapping(found: Mapping[str, Any]) -> None:
     out.print(f"  busy cycles: {busy}", markup=False)
     for line in more_of(found["doubled"]):
         out.print(f"  {line}", markup=False)
+    for line in foldings_of(found.get("foldings", ())):
+        out.print(f"  {line}", markup=False)
 
 
 def cycles_of(found: Mapping[str, Any]) -> str:
@@ -170,6 +172,18 @@ def more_of(doubled: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"twice the {one['resource']}: {one['latency']:.3f}x the time{energy}"
     if idle:
         yield f"twice as much of these changes nothing: {', '.join(idle)}"
+
+
+def foldings_of(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What other foldings of an engine would cost: a line each, the one chosen marked."""
+    if found:
+        yield "foldings, from slow to fast (* as it is):"
+    for one in found:
+        yield (
+            f"{'*' if one['chosen'] else ' '} PE {one['pe']:>4}  SIMD {one['simd']:>4}  "
+            f"{one['cycles']:>9} cycles  {one['luts']:>7} LUTs  {one['bram18']:>4} x 18 Kib  "
+            f"{one['dsp']:>4} DSP  weights in {one['memory']} memory"
+        )
 
 
 def alternative(other: Mapping[str, Any]) -> str:

@@ -49,7 +49,7 @@ def choose(node: Node, program: Program, target: Target, taken: set[str]) -> Cho
         others = apart(choice[1], target)
         if found is not None and len(found[1].nodes) >= len(choice[1].nodes):
             others = [found]
-        if _cheaper([choice], others, target):
+        if others is None or _cheaper([choice], others, target):
             found = choice
     return found or _alone(node, program, target, taken)
 
@@ -61,15 +61,21 @@ def together(node: Node, program: Program, target: Target, taken: set[str]) -> I
             yield _scheduled(kernel, grow(wide, kernel, taken), target)
 
 
-def apart(group: Group, target: Target) -> list[Choice]:
-    """What would run the nodes of `group` if no kernel took all of its layers together."""
+def apart(group: Group, target: Target) -> list[Choice] | None:
+    """What would run the nodes of `group` if no kernel took all of its layers together.
+
+    None if nothing would: some run together alone.
+    """
     program, done = Program(group.graph), set[str]()
-    found = [_alone(group.anchor, program, target, done)]
-    done |= set(found[0][1].names)
-    for node in group.nodes:
-        if node.name not in done:
-            found.append(choose(node, program, target, done))
-            done |= set(found[-1][1].names)
+    try:
+        found = [_alone(group.anchor, program, target, done)]
+        done |= set(found[0][1].names)
+        for node in group.nodes:
+            if node.name not in done:
+                found.append(choose(node, program, target, done))
+                done |= set(found[-1][1].names)
+    except UnsupportedModelError:
+        return None
     return found
 
 
@@ -78,6 +84,8 @@ def parted(group: Group, target: Target) -> dict[str, float]:
     if all(node.op.elementwise for node in group.chain):
         return {}
     pieces = apart(group, target)
+    if pieces is None:
+        return {}
     names = " + ".join(kernel.name for kernel, _, _ in pieces)
     return {names: sum(target.modelled(*piece).latency_ms for piece in pieces)}
 

@@ -96,5 +96,5 @@ def _others(placed: Program, target: Target) -> Iterator[Assignment]:
     """Layers together where kernels could run several, and the same layers apart."""
     for node in placed.graph.nodes:
         for whole in together(node, placed, target, set()):
-            for kernel, group, point in (whole, *apart(whole[1], target)):
+            for kernel, group, point in (whole, *(apart(whole[1], target) or ())):
                 yield Assignment(kernel.name, group.names, point)

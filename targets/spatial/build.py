@@ -50,7 +50,7 @@ def build(program: Program, target: Spatial) -> Built:
     layers = [a for a in program.placement if a.kernel == Mapped.name]
     constants = named_constants(program.graph)
     return Built(
-        _plan(program),
+        simulated_plan(program),
         MachineText(target.text, target.machine.name),
         {name: const.array for name, const in constants.items()},
         report={
@@ -62,7 +62,7 @@ def build(program: Program, target: Spatial) -> Built:
     )
 
 
-def _plan(program: Program) -> Plan:
+def simulated_plan(program: Program) -> Plan:
     """Inputs and outputs, one behind the other; there are no steps to call."""
     end = 0
 

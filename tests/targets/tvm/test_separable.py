@@ -121,6 +121,7 @@ def test_the_choice_is_that_of_the_lower_cost() -> None:
     graph, target = net.graph(y), Cpu()
     kernel, group, _ = whole(graph, target)
     pieces = apart(group, target)
+    assert pieces is not None
     assert [len(g.nodes) for _, g, _ in pieces] in ([2, 2, 1], [2, 3])
     layer = target.estimate(target.choose_kernels(Program(graph))).layers[0]
     names = " + ".join(k.name for k, _, _ in pieces)

@@ -1,0 +1,1 @@
+"""XNE: one binary engine beside a core, for all layers in turn."""
