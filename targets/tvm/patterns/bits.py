@@ -86,7 +86,7 @@ class BitsKernel(CpuKernel):
         shape = _shape(group)
         if shape is None or shape.groups > 1 or len(shape.spatial) > 2:
             return Refusal("one group over one or two axes, or a matrix", f"this is {shape}")
-        if 0 in (shape.n, *shape.out_spatial, shape.oc, shape.ic):
+        if 0 in (shape.n, *shape.spatial, *shape.out_spatial, shape.oc, shape.ic):
             return Refusal("it has pixels and channels", f"this is {shape}")
         if shape.ic * prod(shape.kernel) << digits(group.anchor, group.graph.types) > DEEPEST:
             return Refusal(f"sums of at most {DEEPEST} products fit 32 bits", f"this is {shape}")
