@@ -71,6 +71,7 @@ class BitsKernel(CpuKernel):
     name: ClassVar[str] = "bits"
     anchors: ClassVar[frozenset[str]] = frozenset({"conv", "linear"})
     widths: ClassVar[tuple[Widths, ...]] = ()
+    efficiency: ClassVar[float] = 1.0
     rate: ClassVar[float] = 9.5
 
     def refuse(self, group: Group) -> Refusal | None:

@@ -1,8 +1,10 @@
 """8-bit convolutions: codes in, 32-bit accumulators, codes or floats out."""
 
+from dataclasses import replace
 from types import ModuleType
 from typing import ClassVar
 
+from codesign.analysis.estimate import LayerCost
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Point
 from codesign.mapping.group import Group
@@ -15,7 +17,9 @@ from codesign.targets.tvm.kernel import CpuKernel, default_point, from_point, pa
 from codesign.targets.tvm.kernels import conv_int8, depthwise_int8, stem_int8
 from codesign.targets.tvm.kernels.int8_layout import channels
 from codesign.targets.tvm.kernels.shapes import ConvShape
+from codesign.targets.tvm.patterns.bits import wanted
 from codesign.targets.tvm.patterns.conv import conv_shape
+from codesign.targets.tvm.patterns.pack import UNPACKED
 
 
 class Int8Kernel(CpuKernel):
@@ -45,6 +49,14 @@ class Int8Kernel(CpuKernel):
             same = kind.rank == group.output_type.rank
             demand[value] = Tiled(1, channels(kind.shape[1])) if same else None
         return demand
+
+    def cost(self, group: Group, point: Point) -> LayerCost:
+        """With the time that it takes to unpack an input that comes in bits."""
+        found, x = super().cost(group, point), group.input(0)
+        if x is None or not wanted(group, x):
+            return found
+        nanoseconds = group.type(x).size / (UNPACKED * self.machine.threads)
+        return replace(found, latency_ms=found.latency_ms + nanoseconds * 1e-6)
 
     def default(self, group: Group) -> Point:
         return default_point(self.module, conv_shape(group, 16), self.isa)

@@ -121,7 +121,7 @@ class MaxPoolInt8(CpuKernel):
         return {v: channels_last(group.type(v)) for v in (*group.variables, *group.outputs)}
 
     def emit(self, group: Group, point: Point) -> Emitted:
-        shape = _window(group)
+        shape = window_shape(group)
         schedule = pool_int8.default(shape, self.isa)
         return Emitted(
             lambda name: pool_int8.emit_max(name, shape, self.isa, schedule),
@@ -129,7 +129,7 @@ class MaxPoolInt8(CpuKernel):
         )
 
 
-def _window(group: Group) -> ConvShape:
+def window_shape(group: Group) -> ConvShape:
     """A pool, or a mean over all spatial axes, as a depthwise problem."""
     x, op = group.input_type(0), group.anchor.op
     assert x is not None
@@ -164,7 +164,7 @@ class MeanInt8(CpuKernel):
         return {v: channels_last(group.type(v)) for v in (*group.variables, *group.outputs)}
 
     def emit(self, group: Group, point: Point) -> Emitted:
-        x, shape = group.input_type(0), _window(group)
+        x, shape = group.input_type(0), window_shape(group)
         source, out = unsigned(x), unsigned(group.output_type)
         assert x is not None and source is not None and out is not None
         fixed = fixed_point([scale_ratio(source, out) / averaged(group.anchor, x)])

@@ -1,6 +1,9 @@
 """Codes of few bits to packed words and back."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
+
+import numpy as np
 
 from codesign.analysis.estimate import LayerCost
 from codesign.ir.program import Point
@@ -11,10 +14,15 @@ from codesign.mapping.refusal import Refusal
 from codesign.targets.tvm.chain import Chain, refuse_chain
 from codesign.targets.tvm.cost import roofline
 from codesign.targets.tvm.emitted import Emitted
+from codesign.targets.tvm.epilogue import Epilogue, Operand
+from codesign.targets.tvm.isa import Isa
 from codesign.targets.tvm.kernel import CpuKernel
-from codesign.targets.tvm.kernels import pack_bits
+from codesign.targets.tvm.kernels import pack_bits, pack_codes, pool_bits
 from codesign.targets.tvm.patterns.bits import loose, wanted, words
+from codesign.targets.tvm.patterns.int8 import window_shape
 from codesign.targets.tvm.storage import physical_dtype, physical_shape
+
+UNPACKED = 1.0  # GB/s of a thread that takes bits apart, one after the other
 
 
 class PackBits(CpuKernel):
@@ -40,9 +48,39 @@ class PackBits(CpuKernel):
 
     def emit(self, group: Group, point: Point) -> Emitted:
         kind = group.output_type
+        if (levels := _levels(group)) is not None:
+            return _compared(kind, levels, self.isa, group)
         chain = Chain(_unpacked(group))
         epilogue = chain.epilogue(None)
         return _packing(kind, epilogue, tuple(chain.arguments), group.outputs[0])
+
+
+def _levels(group: Group) -> tuple[int, ...] | None:
+    """The least bytes that get each code above 0, if the group makes codes of bytes; else None."""
+    x, y = group.input_type(0), group.output_type
+    source, out = None if x is None else x.integer, y.grid
+    if (
+        source is None
+        or out is None
+        or source.signed
+        or source.width > 8
+        or source.axis is not None
+    ):
+        return None
+    bytes_ = np.arange(1 << source.width)
+    values = source.decode({"values": bytes_}, bytes_.shape)
+    found = out.encode(values)["values"]
+    return tuple(int((found < code).sum()) for code in range(1, 1 << out.code_bits))
+
+
+def _compared(kind: TensorType, levels: tuple[int, ...], isa: Isa, group: Group) -> Emitted:
+    axis = 1 if kind.rank > 2 else kind.rank - 1
+    walked = tuple(extent for i, extent in enumerate(kind.shape) if i != axis)
+    tiled = loose(kind) is not None
+    return Emitted(
+        lambda name: pack_codes.emit(name, walked, axis, kind.shape[axis], levels, isa, tiled),
+        (group.variables[0], group.outputs[0]),
+    )
 
 
 def _unpacked(group: Group) -> Group:
@@ -65,13 +103,35 @@ def _packing(kind: TensorType, epilogue: Any, arguments: tuple[Any, ...], out: s
         def apply(acc: Any, index: tuple[Any, ...], buffers: tuple[Any, ...]) -> Any:
             return inner(acc, (*index[:axis], index[-1]), buffers)
 
-        from dataclasses import replace
-
         epilogue = replace(epilogue, apply=apply)
     return Emitted(
         lambda name: pack_bits.emit_pack(name, walked, kind.shape[axis], planes, axis, epilogue),
         (*arguments, out),
     )
+
+
+class MaxPoolBits(CpuKernel):
+    """Maximum of packed codes of one bit over windows."""
+
+    name: ClassVar[str] = "max-pool-bits"
+    anchors: ClassVar[frozenset[str]] = frozenset({"max_pool"})
+    rate: ClassVar[float] = 9.5
+
+    def refuse(self, group: Group) -> Refusal | None:
+        x, y = group.input_type(0), group.output_type
+        assert x is not None
+        if words(x) is None or x.grid != y.grid or y.grid is None or y.grid.code_bits > 1:
+            return Refusal("it takes and gives codes of one bit", f"{x} becomes {y}")
+        if len(group.nodes) > 1 or len(group.outputs) > 1 or x.rank < 3 or not y.size:
+            return Refusal("it makes one result over one or two axes", f"%{group.name} does more")
+        return None
+
+    def layouts(self, group: Group) -> Layouts | None:
+        return {v: words(group.type(v)) for v in (*group.variables, *group.outputs)}
+
+    def emit(self, group: Group, point: Point) -> Emitted:
+        shape = window_shape(group)
+        return Emitted(lambda name: pool_bits.emit(name, shape), (*group.variables, *group.outputs))
 
 
 class Repack(CpuKernel):
@@ -92,7 +152,7 @@ class Repack(CpuKernel):
 
     def cost(self, group: Group, point: Point) -> LayerCost:
         """Bits one after the other."""
-        return roofline(self.machine, self.isa, self.name, group, self.efficiency, 1.0)
+        return roofline(self.machine, self.isa, self.name, group, self.efficiency, UNPACKED)
 
     def emit(self, group: Group, point: Point) -> Emitted:
         x, kind = group.type(group.operands[0]), group.output_type
@@ -108,7 +168,6 @@ class Repack(CpuKernel):
         )  # fmt: skip
 
     def _pack(self, group: Group, x: TensorType, kind: TensorType) -> Emitted:
-        from codesign.targets.tvm.epilogue import Epilogue, Operand
         from codesign.targets.tvm.tir import load
 
         shape, axis = physical_shape(x), 1 if kind.rank > 2 else kind.rank - 1

@@ -22,7 +22,7 @@ from codesign.targets.tvm.patterns.matmul import MatMulKernel
 from codesign.targets.tvm.patterns.move import MoveElements
 from codesign.targets.tvm.patterns.normalize import BatchNormScale, RowKernel
 from codesign.targets.tvm.patterns.order import AlongAxis, Scatter
-from codesign.targets.tvm.patterns.pack import PackBits, Repack
+from codesign.targets.tvm.patterns.pack import MaxPoolBits, PackBits, Repack
 from codesign.targets.tvm.patterns.pool import PoolWindows, ReduceAxes, ReducePixels
 from codesign.targets.tvm.patterns.recurrent import RecurrentLayer
 from codesign.targets.tvm.patterns.separable_int8 import InvertedInt8, SeparableInt8
@@ -47,6 +47,7 @@ KERNELS: tuple[type[CpuKernel], ...] = (
     BitsKernel,
     BitsThreshold,
     PackBits,
+    MaxPoolBits,
     MaxPoolInt8,
     MeanInt8,
     AddInt8,
