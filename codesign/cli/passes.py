@@ -10,7 +10,7 @@ from codesign.cli.tables import show_table
 from codesign.errors import UsageError
 
 if TYPE_CHECKING:
-    from codesign.machine.machine import Machine
+    from codesign.mapping.target import Hardware, Target
 
 
 def passes_verb(
@@ -49,28 +49,26 @@ def show_one(what: str, name: str) -> None:
     """A pass or target with its options; of a target, also the machine that it is."""
     from codesign import plugins
     from codesign.cli.describe import describe, text
-    from codesign.machine.facts import facts, lines
 
     known = plugins.parse(what, name)[0] if what == "target" else name
     entry = describe(known, plugins.find(what, known))
-    machine = machine_of(name, known) if what == "target" else None
+    machine = hardware_of(name, known) if what == "target" else None
     if settings.json:
-        result(entry if machine is None else {**entry, "machine": facts(machine)})
+        result(entry if machine is None else {**entry, "machine": machine[0]})
         return
     typer.echo(text(entry))
     if machine is not None:
-        typer.echo("\n".join(["", *lines(machine)]))
+        typer.echo("\n".join(["", *machine[1]]))
 
 
-def machine_of(text: str, name: str) -> "Machine | None":
-    """What the target `text` is as a machine; None where it is none, or lacks options to be one."""
+def hardware_of(text: str, name: str) -> "Hardware | None":
+    """What the target `text` is in hardware; None where it lacks options to be any, or is none."""
     from codesign import plugins
-    from codesign.machine.machine import Machine
 
     try:
-        found = getattr(plugins.make("target", text), "machine", None)
+        target: Target = plugins.make("target", text)
     except UsageError:
         if text.strip() != name:
             raise
         return None
-    return found if isinstance(found, Machine) else None
+    return target.hardware

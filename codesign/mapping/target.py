@@ -19,6 +19,8 @@ from codesign.mapping.records import NO_CORRECTION, NO_RECORDS, Correction, Know
 from codesign.mapping.workload import signature
 from codesign.runtime.built import Built
 
+Hardware = tuple[Mapping[str, Any], Sequence[str]]  # what a machine is, as JSON and in lines
+
 
 class Target(ABC):
     """A machine with its kernels. Subclasses are frozen dataclasses whose fields are options."""
@@ -38,6 +40,11 @@ class Target(ABC):
     @abstractmethod
     def tile(self, kind: TensorType) -> Tiled | None:
         """The blocked layout that this target's kernels want for values of type `kind`, if any."""
+
+    @property
+    def hardware(self) -> Hardware | None:
+        """What the machine is that a description of it says; None where there is none."""
+        return None
 
     @property
     def threads(self) -> int:

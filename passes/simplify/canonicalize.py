@@ -82,7 +82,7 @@ class Canonicalize(Pass):
 
 
 def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context) -> None:
-    """Replace `node` by the first rule that applies.
+    """Replace `node` by the first rule that applies; what it makes is stored as the result was.
 
     A rule need not see that a constant broadcasts the result to another shape: then it is not
     taken.
@@ -90,6 +90,10 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context) -> None:
     for rule in RULES.get(node.kind, ()):
         value = rule(graph, node, edit)
         if value is not None and _fits(edit.type(value), graph.types[node.name]):
+            if value not in graph.types:
+                edit.set_type(value, graph.types[node.name])
+            elif edit.type(value).element != graph.types[node.name].element:
+                continue
             edit.replace(node.name, value)
             made = f"%{value}" if value in graph.types else f"{edit.kind(value)} {edit.type(value)}"
             context.note(node.name, f"{node.kind} became {made} ({rule.__name__})")

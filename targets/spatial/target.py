@@ -16,7 +16,7 @@ from codesign.ir.types import TensorType
 from codesign.machine.load import parse_machine, read_machine
 from codesign.machine.machine import Machine
 from codesign.mapping.kernel import Kernel, Widths
-from codesign.mapping.target import Target
+from codesign.mapping.target import Hardware, Target
 from codesign.runtime.built import Built
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ class Spatial(Target):
     def machine(self) -> Machine:
         """The machine."""
         return parse_machine(self.text, self.where)
+
+    @property
+    def hardware(self) -> Hardware:
+        from codesign.machine.facts import facts, lines
+
+        return facts(self.machine), list(lines(self.machine))
 
     @property
     def spec(self) -> str:

@@ -150,7 +150,7 @@ def thresholds(engine: Mvtu, bits: int) -> Area:
 def _row(engine: Mvtu) -> tuple[int, int]:
     """LUTs and DSP slices of a row's products and the tree that adds them."""
     simd, weight, given = engine.simd, engine.weight_bits, engine.input_bits
-    if engine.signs:  # three XNORs and their count are two LUTs
+    if weight == given == 1:  # three XNORs (of 0 and 1, ANDs) and their count are two LUTs
         triples = -(-simd // 3)
         return 2 * triples + tree(triples, 2), 0
     if min(weight, given) > DSP_BITS:

@@ -153,11 +153,13 @@ class Computer:
     def _mean(self, codes: Array) -> Array:
         assert isinstance(self.held, Scaling)
         sums = self._streamed(0, self._multiples(0, codes)).sum(axis=1, keepdims=True)
-        return self.held([sums])
+        return self.held([sums], 2)
 
     def _scaled(self, codes: list[Array]) -> Array:
         assert isinstance(self.held, Scaling)
-        return self.held([self._multiples(role, c) for role, c in enumerate(codes)])
+        map_ = maps(self.graph)[self.stage.anchor.name]
+        terms = [self._multiples(role, c) for role, c in enumerate(codes)]
+        return self.held(terms, codes[0].ndim - 1 if map_.last else 1)
 
     def _table(self, codes: Array) -> dict[str, Array]:
         tables = self.held

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codesign.analysis.codes import scale_ratio
-from codesign.interpret.integer import IntegerInterpreter
+from codesign.analysis.codes import digits, scale_ratio
+from codesign.interpret.integer import IntegerInterpreter, along
 from codesign.interpret.steps import Steps, steps
 from codesign.ir.encodings.grid import Grid
 from codesign.ir.encodings.integer import Int
@@ -24,7 +24,7 @@ from codesign.targets.xnor.design import keys_of
 from codesign.targets.xnor.layer import Fold
 from codesign.targets.xnor.maps import maps, order
 from codesign.targets.xnor.pulled import pulled
-from codesign.targets.xnor.stages import Stage
+from codesign.targets.xnor.stages import Stage, leaves_sums
 
 Array = np.ndarray
 
@@ -110,20 +110,27 @@ def _looked_up(graph: Graph, stage: Stage, value: str, codes: Array, keys: int) 
 
 @dataclass(frozen=True)
 class Scaling:
-    """(sum of multiples * multiplier + half) >> shift, then plus zero, clamped to low .. high."""
+    """(sum of multiples * multiplier + offset) >> shift, then plus zero, clamped to low .. high.
 
-    multipliers: tuple[int, ...]
-    shift: int
+    Multipliers, offset (half a unit, and coded biases of layers whose sums are added) and shift are
+    scalars, or vectors over the channels.
+    """
+
+    multipliers: tuple[Array, ...]
+    offset: Array
+    shift: Array
     zero: int
     low: int
     high: int
 
-    def __call__(self, terms: Sequence[Array]) -> Array:
-        """Codes of sums of multiples."""
-        total: Array = np.asarray(1 << (self.shift - 1), np.int64)
+    def __call__(self, terms: Sequence[Array], axis: int) -> Array:
+        """Codes of sums of multiples whose channels lie along `axis`."""
+        rank = terms[0].ndim
+        total = along(self.offset, rank, axis)
         for term, multiplier in zip(terms, self.multipliers, strict=True):
-            total = total + term * multiplier
-        codes: Array = np.clip((total >> self.shift) + self.zero, self.low, self.high)
+            total = total + term * along(multiplier, rank, axis)
+        shifted = total >> along(self.shift, rank, axis)
+        codes: Array = np.clip(shifted + self.zero, self.low, self.high)
         return codes
 
 
@@ -138,8 +145,19 @@ def scaling_of(graph: Graph, stage: Stage) -> Scaling:
     forms = [graph.types[v].grid for v in node.operands]
     ratios = [scale_ratio(f, out) / count for f in forms if isinstance(f, Int)]
     fixed = fixed_point(ratios)
-    multipliers = tuple(int(m) for m in fixed.multipliers)
-    return Scaling(multipliers, int(fixed.shift), int(out.zero.array), out.low, out.high)
+    shift = fixed.shift.astype(np.int64)
+    offset, multipliers = np.int64(1) << (shift - 1), []
+    for value, multiplier in zip(node.operands, fixed.multipliers, strict=True):
+        factor = multiplier.astype(np.int64)
+        if leaves_sums(graph, value):
+            layer = graph.producers[value]
+            if len(layer.operands) > 2:
+                offset = offset + factor * IntegerInterpreter(graph).code(layer.operands[2])
+            factor = factor << digits(layer, graph.types)
+        multipliers.append(factor)
+    return Scaling(
+        tuple(multipliers), np.asarray(offset), shift, int(out.zero.array), out.low, out.high
+    )
 
 
 Contents = Mapping[str, Matrix | tuple[Array, ...] | Scaling]

@@ -52,6 +52,10 @@ class Costs:
         """Cycles an image of the slowest engine of a stage."""
         return max((interval(e) for e in self.owned.get(owner, ())), default=0)
 
+    def products(self, owner: str) -> int:
+        """Cycles an image in which the matrix unit of a stage multiplies; 0 if it has none."""
+        return sum(e.cycles for e in self.owned.get(owner, ()) if isinstance(e, Mvtu))
+
     def bound(self, owner: str) -> str:
         """Which engine of a stage takes longest."""
         slow = max(self.owned[owner], key=lambda e: (interval(e), isinstance(e, Mvtu)))
@@ -141,7 +145,7 @@ def _staged(
         macs=group.macs,
         latency_ms=share / device.clock * 1e3,
         cycles=float(cycles * batch),
-        utilization=min(1.0, cycles / pace),
+        utilization=min(1.0, costs.products(owner) / pace),
         bound=costs.bound(owner) if owner in costs.owned else "nothing",
         energy_uj=sum(parts.values()),
         traffic_bytes={k: v * batch for k, v in costs.moved(owner).items()},

@@ -52,7 +52,7 @@ def make_design(
 def _readers(graph: Graph, chosen: Sequence[Stage]) -> Counter[str]:
     """How many words-for-words readers each value between stages has, the host as one."""
     inside = {node.name for stage in chosen for node in stage.nodes}
-    made = {v for stage in chosen for v in _coded(stage)}
+    made = {v for stage in chosen for v in stage.values}
     found: Counter[str] = Counter()
     for stage in chosen:
         found.update(v for v in stage.anchor.operands if v not in graph.constants)
@@ -60,10 +60,6 @@ def _readers(graph: Graph, chosen: Sequence[Stage]) -> Counter[str]:
         others = [n for n in graph.consumers[value] if n.name not in inside]
         found[value] += bool(others or value in graph.outputs)
     return found
-
-
-def _coded(stage: Stage) -> tuple[str, ...]:
-    return tuple(head.value for head in stage.heads)
 
 
 @dataclass
@@ -194,7 +190,7 @@ class _Maker:
                 name = self._pool(stage.pool.op, stage.pool.name, name, map_)
             self.offer(head.value, name)
         if stage.sums:
-            self.ready[f"{stage.anchor.name}.sums"] = [outputs[-1]]
+            self.offer(stage.anchor.name, outputs[-1])
 
     def _raw(self, stage: Stage, value: str) -> str:
         return f"{value}.sums" if stage.sums and value == stage.anchor.name else f"{value}.codes"

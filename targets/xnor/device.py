@@ -8,7 +8,7 @@ block of RAM in use, a cycle each.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +49,19 @@ class Device:
         shell = {"luts": self.shell_luts, "bram18": self.shell_bram18}.get(resource, 0)
         share = self.share if resource in ("luts", "lutram") else 1.0
         return max(0, int((getattr(self, resource) * share - shell) * self.margin))
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        part = f" ({self.part})" if self.part else ""
+        yield f"device {self.name}{part}: {self.clock / 1e6:g} MHz, {self.port:g} b a cycle"
+        yield (
+            f"  {self.luts} LUTs, {self.lutram} of them may be memory, {self.bram18 / 2:g} block "
+            f"RAMs of 36 Kib, {self.dsp} DSP slices"
+        )
+        yield f"  for engines {', '.join(f'{self.room(r)} {r}' for r in RESOURCES)}"
+        yield from (f"  assumed: {assumption}" for assumption in self.assumptions)
+        if self.cite:
+            yield f"  from: {self.cite}"
 
     def scaled(self, share: float) -> "Device":
         """This device with only `share` of each resource for engines."""

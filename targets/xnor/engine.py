@@ -7,6 +7,11 @@ leaves room for a write from t + 1 on; so two words carry one a cycle. An engine
 step a cycle. A step that reads waits for its words, one that writes for room, and room is taken
 when the step is done, not when the word arrives `latency` cycles later: a pipeline behind a step
 never stops. `targets.xnor.events` has the steps of each engine.
+
+Elements are codes as they are stored: of signs 0 for -1 and 1 for +1, of signed integers and of
+-1, 0 and 1 two's complement. A multiple is what a code stands for (a code less its zero point, a
+sign), and sums are those of products of multiples: of signs by signs twice the count of equal bits
+less that of lanes that are no padding.
 """
 
 from dataclasses import dataclass

@@ -56,7 +56,8 @@ class Simulator(IntegerInterpreter):
     def _run(self, stage: Stage) -> None:
         """A stage on its engines."""
         read = [v for v in stage.anchor.operands if v not in self.graph.constants]
-        found = self.computers[stage.anchor.name].run([self.code(v) for v in read])
+        given = [self.raw[v] if v in self.raw else self.code(v) for v in read]
+        found = self.computers[stage.anchor.name].run(given)
         for value, codes in found.items():
             if stage.sums and value == stage.anchor.name:
                 self.raw[value] = codes

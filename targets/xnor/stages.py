@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from codesign.analysis.codes import addable, sums_codes
+import numpy as np
+
+from codesign.analysis.codes import addable, sum_scale, sums_codes
 from codesign.analysis.steps import MONOTONE, no_steps
 from codesign.ir.encodings.grid import Grid
-from codesign.ir.encodings.integer import Int
+from codesign.ir.encodings.integer import ACCUMULATOR_BITS, Int
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.pool import MaxPool, Pool
@@ -116,11 +118,27 @@ def _layer(graph: Graph, node: Node) -> Stage | Refusal:
     if reason is not None:
         return reason
     heads = _Heads(graph, node)
-    if graph.types[node.name].grid is None:
-        heads.walk(node.name, (), None)
-    else:
+    if _few(graph, node.name):
         heads.end(node.name, ())
+    else:
+        heads.walk(node.name, (), None)
     return heads.stage()
+
+
+def _few(graph: Graph, value: str) -> bool:
+    """Whether `value` has codes of so few bits that engines make them: others are sums."""
+    form = graph.types[value].grid
+    return form is not None and form.code_bits <= MOST_BITS
+
+
+def leaves_sums(graph: Graph, value: str) -> bool:
+    """Whether the codes of `value` are a layer's sums, its coded bias added."""
+    form, layer = graph.types[value].integer, graph.producers.get(value)
+    if form is None or form.width != ACCUMULATOR_BITS or layer is None or layer.kind not in LAYERS:
+        return False
+    return sums_codes(layer, graph.types) and np.array_equal(
+        form.scale.array, sum_scale(layer, graph.types)
+    )
 
 
 def _shape_of(graph: Graph, node: Node) -> Refusal | None:
@@ -171,7 +189,7 @@ class _Heads:
             elif reader.kind not in MONOTONE or self._strange(reader, value):
                 self.outside = True
                 continue
-            if self.graph.types[reader.name].grid is not None and longer:
+            if _few(self.graph, reader.name) and longer:
                 good = self.end(reader.name, longer, taken)
             else:
                 good = self.walk(reader.name, longer, taken)
@@ -207,12 +225,12 @@ class _Heads:
         return True
 
     def stage(self) -> Stage | Refusal:
-        sums = self.outside or not self.heads
-        if self.heads and self.graph.types[self.layer.name].grid is not None:
-            sums = False
+        name = self.layer.name
+        sums = (self.outside or not self.heads) and not (self.heads and _few(self.graph, name))
         if self.pool is not None and (sums or len(self.heads) > 1):
             return Stage("layer", (self.layer,), (), True)
-        if sums and self.graph.types[self.layer.name].grid is not None:
+        coded = self.graph.types[name].grid is not None
+        if sums and coded and not leaves_sums(self.graph, name):
             reason = no_steps(self.graph, self.layer, ()) or "too many levels"
             return Refusal(reason, "codes of an engine are steps of its sums", CODES)
         order = {n.name: i for i, n in enumerate(self.graph.nodes)}
@@ -252,13 +270,20 @@ def _not_coded(graph: Graph, node: Node) -> Refusal:
 
 def _add(graph: Graph, node: Node) -> Stage | Refusal:
     out = _coded(graph, node.name)
-    forms = [_coded(graph, v) for v in node.operands]
-    if not isinstance(out, Int) or not all(isinstance(f, Int) for f in forms):
+    ints = [f for v in node.operands if (f := _addend(graph, v)) is not None]
+    if not isinstance(out, Int) or len(ints) < len(node.operands):
         return _not_coded(graph, node)
-    ints = [f for f in forms if isinstance(f, Int)]
     if len({graph.types[v].shape for v in node.operands}) > 1 or not addable(ints, out):
         return Refusal(f"add %{node.name} broadcasts", "an engine adds maps of one shape")
     return Stage("add", (node,), (Head(node.name, (node,)),))
+
+
+def _addend(graph: Graph, value: str) -> Int | None:
+    """The encoding of codes, or of sums, that an engine adds."""
+    form = _coded(graph, value)
+    if form is None and leaves_sums(graph, value):
+        return graph.types[value].integer
+    return form if isinstance(form, Int) else None
 
 
 def _pool(graph: Graph, node: Node) -> Stage | Refusal:

@@ -1,7 +1,7 @@
 """A streaming dataflow engine, one engine a layer, on a programmable device."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +14,7 @@ from codesign.ir.program import Assignment, Program
 from codesign.ir.types import TensorType
 from codesign.machine.load import read_machine
 from codesign.mapping.kernel import Kernel, Widths
-from codesign.mapping.target import Target
+from codesign.mapping.target import Hardware, Target
 from codesign.runtime.built import Built
 from codesign.targets.xnor.device import Device, device_path, parse_device, with_value
 
@@ -60,6 +60,10 @@ class Finn(Target):
     def board(self) -> Device:
         """The device."""
         return parse_device(self.text, str(device_path(self.device)))
+
+    @property
+    def hardware(self) -> Hardware:
+        return asdict(self.board), list(self.board.lines())
 
     @property
     def spec(self) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 from onnx import ModelProto, TensorProto
 
+from tests.frontends import qonnx_models as qonnx
 from tests.frontends.onnx_models import graph_of, model_of, node, random, value
 
 IMAGE = [value("x", [1, 4, 6, 6])]
@@ -11,7 +12,8 @@ INTS = np.int64
 
 def models() -> list[ModelProto]:
     """Pools and resizing, shapes and gathers, norms, recurrence, reductions, dynamic 8 bits."""
-    return [image(), shapes(), norms(), recurrent(), reductions(), integers(), constants(), loops()]
+    first = [image(), shapes(), norms(), recurrent(), reductions(), integers(), constants()]
+    return [*first, loops(), few_bits()]
 
 
 def image() -> ModelProto:
@@ -167,3 +169,34 @@ def loops() -> ModelProto:
         node("Scan", "y rows", "last all", body=step, num_scan_inputs=1),
     ]
     return model_of(nodes, [value("x", [4])], ["last", "all"], {"count": np.array(3, INTS)})
+
+
+def few_bits() -> ModelProto:
+    """Quantizers of QONNX: of an image, weights and a bias, truncation, thresholds."""
+    nodes = [
+        qonnx.node("Quant", "x s zero two", "a", signed=0, narrow=0, rounding_mode="FLOOR"),
+        qonnx.node("BipolarQuant", "w ws", "v"),
+        qonnx.node("IntQuant", "b s zero wide", "u", signed=1, narrow=1),
+        node("Conv", "a v u", "c"),
+        qonnx.node("BipolarQuant", "c one", "d"),
+        node("MaxPool", "d", "e", kernel_shape=[2, 2]),
+        qonnx.node("Trunc", "c s zero wide s two", "f", rounding_mode="ROUND"),
+        qonnx.node(
+            "MultiThreshold", "f steps", "g", out_scale=2.0, out_bias=-1.0, out_dtype="INT2"
+        ),
+        node("Flatten", "g", "h"),
+        node("Flatten", "e", "i"),
+        node("Concat", "h i", "y", axis=1),
+    ]
+    weights = {
+        "s": np.float32(0.25),
+        "zero": np.float32(0),
+        "two": np.float32(2),
+        "wide": np.float32(16),
+        "one": np.float32(1),
+        "w": random(3, 4, 3, 3),
+        "b": random(3),
+        "ws": np.abs(random(3, 1, 1, 1)),
+        "steps": random(3, 1),
+    }
+    return qonnx.model_of(nodes, IMAGE, weights, version=2)

@@ -6,6 +6,7 @@ import pytest
 
 from codesign.errors import UsageError
 from codesign.ir.builder import Builder
+from codesign.ir.const import Const
 from codesign.ir.dtype import DType
 from codesign.ir.encodings import Int
 from codesign.ir.graph import Graph
@@ -29,7 +30,7 @@ from codesign.ir.ops.reduce import ReduceMean
 from codesign.ir.ops.shape import Expand, Flatten, Reshape, Squeeze, Transpose
 from codesign.ir.ops.unary import Erf, Reciprocal, Sqrt
 from codesign.rewrite.context import Context
-from tests.passes.harness import apply, kinds, same
+from tests.passes.harness import apply, kinds, lines, same
 
 Make = Callable[[Builder, str], str]
 
@@ -259,6 +260,23 @@ def test_reshapes_of_codes_stay() -> None:
     b.types["b"] = b.types["b"].with_encoding(Int(8, signed=False))
     before = b.graph(b.op(Relu(), y))
     assert "reshape" in kinds(apply(before, "canonicalize"))
+
+
+def test_what_replaces_a_result_in_codes_is_in_codes() -> None:
+    b, form = Builder(), Int(4, Const(0.4, "float32"), signed=False)
+    y = b.op(Clip(0.0, 6.0), b.op(Relu(), b.input("x", (4, 6))), name="y")
+    b.types[y] = b.types[y].with_encoding(form)
+    before = b.graph(y)
+    after = apply(before, "canonicalize")
+    assert lines(after) == ["y=clip(x)"] and after.types["y"].integer == form
+    same(before, after, 0)
+
+
+def test_a_clip_that_only_rounds_stays() -> None:
+    b, form = Builder(), Int(4, Const(0.4, "float32"), signed=False)
+    y = b.op(Clip(), b.input("x", (4, 6)), name="y")
+    b.types[y] = b.types[y].with_encoding(form)
+    assert apply(b.graph(y), "canonicalize").types["y"].integer == form
 
 
 def test_rounds_and_notes() -> None:

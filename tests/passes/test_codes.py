@@ -9,7 +9,7 @@ from codesign.interpret.evaluate import evaluate
 from codesign.interpret.integer import evaluate_integer
 from codesign.ir.builder import Builder
 from codesign.ir.const import Const
-from codesign.ir.encodings import Int
+from codesign.ir.encodings import Binary, Int
 from codesign.ir.graph import Graph
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.encode import Codes, Decode, Encode
@@ -152,6 +152,22 @@ def test_wide_codes_go_through_numbers_too() -> None:
     after = unify(before)
     same(before, after, 0)
     agree(before, after, 1, 0.05)
+
+
+def test_layers_of_signs_keep_the_codes_of_the_other_factor() -> None:
+    b = Coded()
+    form = Binary(Const(np.linspace(0.1, 0.3, 3, dtype=np.float32)), 0)
+    signs = np.sign(np.random.default_rng(1).standard_normal((3, 4, 3, 3)))
+    values = form.decode(form.encode(signs.astype(np.float32)), (3, 4, 3, 3))
+    weight = b.constant(values, "w", (form,))
+    before = b.graph(b.op(Conv(), b.x, weight, b.constant(np.ones(3, np.float32)), name="y"))
+    after = unify(before)
+    assert kinds(after) == ["encode", "conv"]
+    assert after.types["v"].integer == replace(GRID, signed=False, zero=Const(135, "int32"))
+    assert after.types[after.nodes[1].operands[2]].encodings == ()  # a bias of floats is exact
+    data = inputs_of(before)
+    want, got = (evaluate_integer(g, data)["y"] for g in (before, after))
+    np.testing.assert_array_equal(got, want)
 
 
 def test_a_graph_without_codes_is_left_alone() -> None:

@@ -9,7 +9,7 @@ from codesign.errors import UnsupportedModelError, VerificationError
 from codesign.frontends.onnx.value import Value
 from codesign.ir.builder import Builder
 from codesign.ir.dtype import DType, from_numpy
-from codesign.ir.encodings.integer import Int
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.op import Op
 from codesign.ir.ops.encode import Codes, Encode
 from codesign.ir.types import TensorType
@@ -35,14 +35,14 @@ class Emitter:
         self._computed = 0
         self._names: dict[int, str] = {}
         self._shared: dict[tuple[int, Op], Value] = {}
-        self._encoded: dict[tuple[int, Int], Value] = {}
+        self._encoded: dict[tuple[int, Grid], Value] = {}
 
     def input(self, name: str, kind: TensorType) -> Value:
         """A graph input."""
         return Value(kind, name=self.builder.input(name, kind.shape, kind.dtype), label=name)
 
     def constant(
-        self, array: np.ndarray, label: str = "", width: int | None = None, kind: Int | None = None
+        self, array: np.ndarray, label: str = "", width: int | None = None, kind: Grid | None = None
     ) -> Value:
         """A constant of logical values, not in the graph until an op reads it."""
         encodings = () if kind is None else (kind,)
@@ -93,7 +93,7 @@ class Emitter:
         source = self.name(value.codes_of)
         return self.builder.op(Codes(str(value.dtype)), source, name=f"{source}.codes")
 
-    def encode(self, x: Value, kind: Int) -> Value:
+    def encode(self, x: Value, kind: Grid) -> Value:
         """`x` stored in `kind`; the same value if it is stored so already."""
         if x.encoding == kind:
             return x

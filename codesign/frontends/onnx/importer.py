@@ -18,6 +18,8 @@ from codesign.errors import (
 )
 from codesign.frontends.onnx.call import Call
 from codesign.frontends.onnx.emit import Emitter
+from codesign.frontends.onnx.families.qonnx import DOMAINS as QONNX
+from codesign.frontends.onnx.families.qonnx import TABLE as QONNX_TABLE
 from codesign.frontends.onnx.finish import finish_graph
 from codesign.frontends.onnx.functions import bind_attributes, check_arity, schema_of
 from codesign.frontends.onnx.guard import function_body, guarded
@@ -168,7 +170,7 @@ class _Importer:
         function = self.functions.get((domain, node.op_type))
         if function is not None:
             return self._function(node, function, inputs, frame)
-        version = frame.versions.get(domain)
+        version = frame.versions.get(domain, 1 if domain in QONNX else None)
         if version is None:
             raise InvalidModelError(
                 f"{describe(node)} is of domain {node.domain!r}, which the model does not import"
@@ -183,14 +185,15 @@ class _Importer:
         if schema is not None:
             check_arity(node, schema)
         convert = converter(domain, node.op_type, version)
-        if convert is not None and schema is not None:
+        if convert is not None and (schema is not None or domain in QONNX):
             made = guarded(call, convert)
             return [made] if isinstance(made, Value) else made
         body = None if schema is None else function_body(call, schema)
         if body is None:
             attributes = ", ".join(a.name for a in node.attribute)
+            known = f" (known are {', '.join(sorted(QONNX_TABLE))})" if domain in QONNX else ""
             raise call.refuse(
-                f"no rule in operator set {version}; inputs "
+                f"no rule in operator set {version}{known}; inputs "
                 f"{[str(v.type) if v else 'none' for v in call.inputs][:8]}, "
                 f"attributes [{attributes}]"
             )

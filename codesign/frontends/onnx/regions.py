@@ -7,28 +7,37 @@
 
 A node is inside a region if all its operands that are not constants are encoded, or are results of
 nodes inside that nothing else reads. Contractions (ops with a loop nest) take encoded operands even
-where their result stays plain: that is an integer product whose sums are dequantized.
+where their result stays plain: that is an integer product whose sums are dequantized. Layers of
+which a factor has three bits or fewer are no part of a region: their sums, and what follows, are
+exact in floats, and an encode node behind gives codes by thresholds on the sums.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+from codesign.frontends.onnx.coded import (
+    FEW_BITS,
+    MOVES,
+    carry_codes,
+    few_bits,
+    settle_biases,
+)
 from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.encode import Decode, Encode
 
 
 def settle_regions(graph: Graph) -> Graph:
     """`graph` with its encode nodes absorbed by the ops before, and decode nodes at borders."""
-    if not any(kind.integer for kind in graph.types.values()):
+    if not any(kind.grid for kind in graph.types.values()):
         return graph
-    return _decoded(_absorbed(graph))
+    return _decoded(_absorbed(settle_biases(carry_codes(graph))))
 
 
 def inside_nodes(graph: Graph) -> set[str]:
     """Names of the nodes inside quantized regions."""
     found: set[str] = set()
     for node in graph.nodes:
-        if node.kind in ("encode", "decode", "codes"):
+        if node.kind in ("encode", "decode", "codes") or few_bits(graph, node):
             continue
         data = [v for v in node.operands if v not in graph.constants]
         if data and all(_settled(graph, value, found) for value in data):
@@ -55,6 +64,7 @@ def _absorbed(graph: Graph) -> Graph:
         maker = graph.producers.get(source)
         if (
             isinstance(node.op, Encode)
+            and _many_levels(graph, node.name)
             and maker is not None
             and maker.name in inside
             and graph.only_use(source) is node
@@ -71,6 +81,12 @@ def _absorbed(graph: Graph) -> Graph:
     )
 
 
+def _many_levels(graph: Graph, value: str) -> bool:
+    """Whether an operation may compute the codes of `value` itself."""
+    form = graph.types[value].integer
+    return form is not None and form.width > FEW_BITS
+
+
 def _reading(node: Node, moved: Mapping[str, str]) -> Node:
     return replace(node, inputs=tuple(moved.get(v, v) if v else v for v in node.inputs))
 
@@ -79,10 +95,12 @@ def _stays_encoded(graph: Graph) -> set[str]:
     """Nodes inside regions that are contractions or whose results are encoded, in the end."""
     inside, found = inside_nodes(graph), set()
     for node in reversed(graph.nodes):
+        encoded = any(kind.grid is not None for kind in graph.output_types(node))
+        if few_bits(graph, node) or (encoded and node.kind in MOVES):
+            found.add(node.name)
         if node.name not in inside:
             continue
         nest = node.op.loops(graph.input_types(node), graph.output_types(node))
-        encoded = any(kind.integer is not None for kind in graph.output_types(node))
         onwards = [graph.only_use(value) for value in node.outputs]
         feeds = any(reader is not None and reader.name in found for reader in onwards)
         if encoded or nest is not None or feeds:
@@ -104,7 +122,7 @@ def _decoded(graph: Graph) -> Graph:
 
     def encoded(value: str | None) -> bool:
         dynamic = value is not None and value not in graph.constants
-        return dynamic and graph.types[value or ""].integer is not None
+        return dynamic and graph.types[value or ""].grid is not None
 
     for node in graph.nodes:
         keep = node.name in kept or node.kind in ("encode", "decode", "codes")

@@ -10,6 +10,7 @@ from codesign.frontends.onnx.families import (
     join,
     linear,
     norm,
+    qonnx,
     quantized,
     recurrent,
     reduce,
@@ -37,6 +38,7 @@ TABLE: Table = {name: rules for family in FAMILIES for name, rules in family.TAB
 
 def converter(domain: str, operator: str, version: int) -> Converter | None:
     """The converter of `operator` for a model that imports `version` of `domain`, or None."""
-    rules = {} if domain else TABLE.get(operator, {})
+    table = TABLE if not domain else qonnx.TABLE if domain in qonnx.DOMAINS else {}
+    rules = table.get(operator, {})
     fitting = [since for since in rules if since <= version]
     return rules[max(fitting)] if fitting else None

@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 
 from codesign.ir.dtype import DType
-from codesign.ir.encodings.integer import Int
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.types import TensorType
 
 _numbers = count()
@@ -50,6 +50,6 @@ class Value:
         return self.array is not None
 
     @property
-    def encoding(self) -> Int | None:
-        """The integer encoding of the type, if any."""
-        return self.type.integer
+    def encoding(self) -> Grid | None:
+        """The element encoding of the type, if its values are multiples of a scale."""
+        return self.type.grid

@@ -36,7 +36,10 @@ def transpose_of_transpose(graph: Graph, node: Node, edit: Edit) -> str | None:
 
 
 def pad_into_conv(graph: Graph, node: Node, edit: Edit) -> str | None:
-    """Zeros put around the image by a pad are the convolution's own padding."""
+    """Zeros put around the image by a pad are the convolution's own padding.
+
+    Codes that were decoded for the pad alone, as zero is none of them, are read by the convolution.
+    """
     before = graph.producers.get(node.operands[0])
     if before is None or not isinstance(before.op, Pad) or not isinstance(node.op, Conv):
         return None
@@ -47,7 +50,10 @@ def pad_into_conv(graph: Graph, node: Node, edit: Edit) -> str | None:
     if graph.types[before.name].encodings != graph.types[before.operands[0]].encodings:
         return None
     both = tuple((a + c, b + d) for (a, b), (c, d) in zip(node.op.pads, pad.pads[2:], strict=True))
-    inputs = (before.operands[0], *node.inputs[1:])
+    source, image = before.operands[0], graph.producers.get(before.operands[0])
+    if image is not None and image.kind == "decode" and graph.types[node.operands[1]].grid:
+        source = image.operands[0]
+    inputs = (source, *node.inputs[1:])
     return edit.add(replace(node.op, pads=both), *inputs, name=node.name)
 
 

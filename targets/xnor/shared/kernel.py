@@ -6,6 +6,8 @@ import numpy as np
 
 from codesign.analysis.estimate import LayerCost
 from codesign.ir.encodings.binary import Binary
+from codesign.ir.encodings.grid import Grid
+from codesign.ir.encodings.integer import Int
 from codesign.ir.graph import Graph
 from codesign.ir.ops import OPS
 from codesign.ir.program import Point
@@ -28,8 +30,22 @@ from codesign.targets.xnor.stages import Stage, stages
 Array = np.ndarray
 
 
+def _one_bit(form: Grid | None) -> bool:
+    """Whether inputs are signs, or 0 and 1: to the engine both are signs.
+
+    With x = (1 + b) / 2 the sum of w x is half that of w b, and of w, a constant of the channel
+    that thresholds take in; padding with 0 is then padding with b = -1.
+    """
+    if isinstance(form, Int):
+        return form.width == 1 and not form.signed and form.symmetric
+    return isinstance(form, Binary)
+
+
 def shared_stage(graph: Graph, name: str) -> Stage | Refusal:
-    """A layer with its thresholds where all codes behind it have one bit, else its sums alone."""
+    """A layer with its thresholds where all codes behind it have one bit, else its sums alone.
+
+    Of sums the core makes what is wanted, codes of more bits too.
+    """
     stage = stages(graph)[name]
     if isinstance(stage, Refusal) or stage.kind != "layer":
         return stage
@@ -60,15 +76,13 @@ class Xnor(Kernel):
             names = ", ".join(f"%{node.name}" for node in stage.nodes)
             return Refusal(f"%{group.name} with other ops", f"the engine runs {names} as one")
         forms = [group.graph.types[v].grid for v in stage.anchor.operands[:2]]
-        if not all(isinstance(form, Binary) for form in forms):
+        if not (_one_bit(forms[0]) and isinstance(forms[1], Binary)):
             shown = " by ".join(str(form) for form in forms)
             return Refusal(
                 f"%{group.name} multiplies {shown}",
-                "the engine multiplies signs by signs",
+                "the engine multiplies one bit by signs",
                 "binarize its inputs and weights, or leave it to the core",
             )
-        if group.graph.types[stage.anchor.name].grid is not None:
-            return Refusal(f"%{group.name} has a result in codes", "the engine leaves sums")
         return self._sums(self.layer(group))
 
     def _sums(self, layer: Layer) -> Refusal | None:

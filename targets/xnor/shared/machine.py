@@ -1,7 +1,7 @@
 """The shared engine from its TOML file, every key checked, and its law of cycles."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,14 @@ class Shared:
     op: float = 0.0
     cite: str = ""
     assumptions: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"engine {self.name}: {self.lanes} lanes, {self.clock / 1e6:g} MHz"
+        yield f"  sums of {self.accumulator} b, {self.op * 1e3:g} fJ an operation"
+        yield from (f"  assumed: {assumption}" for assumption in self.assumptions)
+        if self.cite:
+            yield f"  from: {self.cite}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A core with one binary engine, which all binary layers share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,7 +15,7 @@ from codesign.ir.types import TensorType
 from codesign.machine.load import read_machine
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
-from codesign.mapping.target import Target
+from codesign.mapping.target import Hardware, Target
 from codesign.runtime.built import Built
 from codesign.targets.xnor.device import with_value
 from codesign.targets.xnor.shared.machine import XNE, Shared, parse_shared
@@ -61,6 +61,10 @@ class Xne(Target):
     def engine(self) -> Shared:
         """The engine."""
         return parse_shared(self.text, str(self.path))
+
+    @property
+    def hardware(self) -> Hardware:
+        return asdict(self.engine), list(self.engine.lines())
 
     @property
     def spec(self) -> str:

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import codesign as cd
 from benchmarks import finn_models as models
 from codesign import plugins
 from codesign.interpret.integer import evaluate_integer
+from codesign.ir.const import Const
+from codesign.ir.ops.encode import Decode
+from codesign.ir.parse import parse_program
 from codesign.ir.program import Program
 from codesign.runtime.modelled import modelled
 from codesign.targets.xnor.area import area
@@ -35,6 +40,44 @@ def test_an_artifact_runs_and_explains_itself(spec: str, tmp_path: Path) -> None
         assert chosen["cycles"] == found["cycles"] and len(found["foldings"]) > 3
         rate = modelled(opened)["frames_per_second"]
         assert rate == pytest.approx(1e3 / opened.report["build"]["interval_ms"])
+
+
+class Unit(nn.Module):
+    """A convolution, batch norm and relu, around which the input is added if it fits."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        nn.init.normal_(self.norm.weight)
+        self.same = inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.conv(x))
+        return torch.relu(y + x if self.same else y)
+
+
+@pytest.mark.parametrize("spec", ["finn{device=zynq7020}", "xne"])
+@pytest.mark.parametrize("options", ["", "{method=bnn,weights=ternary,activations=2}"])
+def test_what_passes_make_of_a_residual_network_runs(spec: str, options: str) -> None:
+    torch.manual_seed(0)
+    body = (Unit(1, 6), Unit(6, 6), Unit(6, 8, 2), Unit(8, 8))
+    net = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval()
+    x = torch.rand(4, 1, 10, 10)
+    program = cd.load(net, example_inputs=(x[:1],))
+    (name,) = program.graph.inputs
+    compiled = cd.compile(
+        program,
+        target=spec,
+        passes=f"binarize{options},quantize-int8",
+        calibration={name: x.numpy()},
+    )
+    kernels = [layer["kernel"] for layer in compiled.report["layers"]]
+    expected = ("mvtu", 5) if spec != "xne" else ("xne", 0 if options else 3)
+    assert kernels.count(expected[0]) == expected[1]
+    graph = parse_program(compiled.text, {n: Const(a) for n, a in compiled.weights.items()}).graph
+    (want,) = evaluate_integer(graph, {name: x[:1].numpy()}).values()
+    np.testing.assert_array_equal(compiled(x[:1].numpy()), want)
 
 
 def test_latencies_add_up_to_that_of_the_first_image() -> None:
@@ -108,3 +151,22 @@ def test_xne_leaves_what_is_no_binary_layer_to_the_core() -> None:
     assert [a.nodes[0] for a in placed.placement if a.kernel == "xne"] == ["L2", "L3"]
     exact(placed, "xne")
     exact(place(residual(), None, "xne{lanes=4}"), "xne{lanes=4}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [("finn{device=zu3eg}", "device zu3eg (XCZU3EG): 300 MHz"), ("xne{lanes=64}", "64 lanes")],
+)
+def test_targets_say_what_hardware_they_are(spec: str, words: str) -> None:
+    facts, lines = plugins.make("target", spec).hardware
+    assert words in "\n".join(lines) and facts["name"] in spec
+
+
+def test_codes_that_the_host_reads_too_leave_at_once() -> None:
+    net = Net()
+    x = net.encode(net.norm(net.conv(net.input(2, 3, 6, 6), 4, (3, 3), form("b"))), form("u2"))
+    plain = net.b.op(Decode(), x, name="plain")
+    placed = place(net.graph(net.conv(x, 2, (2, 2), form("t")), plain), None)
+    design = plugins.make("target", "finn").design(placed)
+    assert sum(engine.kind == "sink" for engine in design.engines) == 2
+    exact(placed)

@@ -1,6 +1,8 @@
 """Operators over shapes: what a shape is, and the same elements under another one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from codesign.frontends.onnx.call import Call, Table
 from codesign.frontends.onnx.order import describe
 from codesign.frontends.onnx.value import Value
 from codesign.ir.dtype import DType
-from codesign.ir.encodings.integer import Int
+from codesign.ir.encodings.grid import Grid
 from codesign.ir.ops import shape as ops
 from codesign.ir.ops.join import Tile
 
@@ -27,13 +29,29 @@ def size(call: Call) -> Value:
 
 
 def reshaped(call: Call, x: Value, extents: Sequence[int]) -> Value:
-    """`x` under the shape `extents`, keeping a per-tensor encoding of a constant."""
+    """`x` under the shape `extents`, keeping the encoding of a constant whose axis stays."""
     shape = tuple(extents)
     if shape == x.shape:
         return x
-    if x.array is not None and (kind := x.encoding) is not None and kind.axis is None:
+    if x.array is not None and (kind := _reshaped(x.encoding, x.shape, shape)) is not None:
         return call.emit.constant(x.array.reshape(shape), x.label, kind=kind)
     return call.op(ops.Reshape(shape), x)
+
+
+def _reshaped(kind: Grid | None, old: tuple[int, ...], new: tuple[int, ...]) -> Grid | None:
+    """`kind` of a tensor of shape `old` after it got the shape `new`; None if it has none there."""
+    if kind is None or kind.axis is None:
+        return kind
+    before, extent = prod(old[: kind.axis]), old[kind.axis]
+    for axis, size in enumerate(new):
+        if (prod(new[:axis]), size) == (before, extent):
+            return _along(kind, axis)
+    return None
+
+
+def _along(kind: Grid, axis: int | None) -> Grid:
+    """`kind` with its scales along another axis."""
+    return replace(kind, axis=axis)  # type: ignore[call-arg]  # a field of every grid
 
 
 def reshape(call: Call) -> Value:
@@ -76,6 +94,8 @@ def squeeze(call: Call) -> Value:
     x, given = call.x(), _axes(call)
     axes = given if given is not None else [i for i, e in enumerate(x.shape) if e == 1]
     found = tuple(sorted(call.axes(axes, x.rank)))
+    if x.constant and x.encoding is not None:
+        return reshaped(call, x, [e for i, e in enumerate(x.shape) if i not in found])
     return call.op(ops.Squeeze(found), x) if found else x
 
 
@@ -83,6 +103,11 @@ def unsqueeze(call: Call) -> Value:
     """Unsqueeze: new axes of extent 1."""
     x, given = call.x(), _axes(call)
     axes = call.axes(given or (), x.rank + len(given or ()))
+    if x.constant and x.encoding is not None:
+        extents = iter(x.shape)
+        return reshaped(
+            call, x, [1 if i in axes else next(extents) for i in range(x.rank + len(axes))]
+        )
     return call.op(ops.ExpandDims(tuple(sorted(axes))), x) if axes else x
 
 
@@ -93,7 +118,7 @@ def transposed(call: Call, x: Value, perm: Sequence[int]) -> Value:
         return x
     if x.array is not None and (kind := x.encoding) is not None:
         axis = None if kind.axis is None else order.index(kind.axis)
-        moved = Int(kind.width, kind.scale, kind.zero, kind.signed, axis)
+        moved = _along(kind, axis)
         return call.emit.constant(x.array.transpose(order), x.label, kind=moved)
     return call.emit.shared(ops.Transpose(order), x)
 
