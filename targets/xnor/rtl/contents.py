@@ -1,6 +1,8 @@
 """What each engine of a placed program holds, as words of its memories."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +23,13 @@ from codesign.targets.xnor.engine import (
     Table,
     Window,
 )
-from codesign.targets.xnor.rtl.form import form_of, weight_bits
+from codesign.targets.xnor.rtl.form import Form, form_of, weight_bits
 from codesign.targets.xnor.rtl.merge import Order
 from codesign.targets.xnor.rtl.mvtu import MatrixWords
 from codesign.targets.xnor.rtl.parts import pack
 from codesign.targets.xnor.rtl.scale import Scaled
 from codesign.targets.xnor.rtl.search import Search
-from codesign.targets.xnor.stages import Stage
+from codesign.targets.xnor.stages import Stage, leaves_sums
 from codesign.targets.xnor.whole import folds_of
 
 if TYPE_CHECKING:
@@ -50,13 +52,14 @@ def contents_of(placed: Program, target: "Finn", design: Design) -> Contents:
     known = contents(graph, chosen, folds)
     stages = {stage.anchor.name: stage for stage in chosen}
     held: dict[str, Held] = {}
+    streams = design.by_stream
     for engine, owner in zip(design.engines, design.owners, strict=True):
         if owner:
-            held[engine.name] = _held(graph, stages[owner], engine, known.get(owner))
-    return Contents(held, {e.name: _in_blocks(e, design.by_stream) for e in design.engines})
+            held[engine.name] = _held(graph, stages[owner], engine, known.get(owner), streams)
+    return Contents(held, {e.name: _in_blocks(e) for e in design.engines})
 
 
-def _in_blocks(engine: Engine, streams: dict[str, Stream]) -> bool:
+def _in_blocks(engine: Engine) -> bool:
     """Whether what an engine keeps lies in blocks of RAM."""
     match engine:
         case Window():
@@ -71,7 +74,9 @@ def _in_blocks(engine: Engine, streams: dict[str, Stream]) -> bool:
     return False
 
 
-def _held(graph: Graph, stage: Stage, engine: Engine, known: object) -> Held:
+def _held(
+    graph: Graph, stage: Stage, engine: Engine, known: object, streams: Mapping[str, Stream]
+) -> Held:
     match engine:
         case Mvtu():
             assert isinstance(known, Matrix)
@@ -81,11 +86,17 @@ def _held(graph: Graph, stage: Stage, engine: Engine, known: object) -> Held:
         case Add() | Reduce():
             assert isinstance(known, Scaling)
             values = [v for v in stage.anchor.operands if v not in graph.constants]
-            return Scaled(known, tuple(form_of(graph.types[v].grid) for v in values))
+            bits = [streams[name].bits for name in engine.inputs]
+            return Scaled(known, tuple(map(partial(_addend, graph), values, bits)))
         case Table():
             assert isinstance(known, tuple)
             return known
     return None
+
+
+def _addend(graph: Graph, value: str, bits: int) -> Form:
+    """How what is added is read: codes, or sums of `bits`."""
+    return Form(bits, True) if leaves_sums(graph, value) else form_of(graph.types[value].grid)
 
 
 def _order(graph: Graph, stage: Stage, known: object) -> Order:

@@ -77,8 +77,8 @@ def _signed(codes: np.ndarray) -> bool:
 
 def _codes(simulator: "Simulator", stream: Stream, placed: Program) -> np.ndarray:
     """The codes or sums that a stream carries, in its order, as the functional simulator has them."""
-    name, kind = stream.name.rsplit(".", 1)
-    codes = simulator.raw[name] if kind == "sums" else simulator.code(name)
+    name = stream.name.rsplit(".", 1)[0]
+    codes = simulator.raw[name] if name in simulator.raw else simulator.code(name)
     return streamed(codes, maps(placed.graph)[name])
 
 

@@ -93,8 +93,10 @@ def _row(engine: Mvtu, held: MatrixWords, word: Any, weights: Any) -> Any:
         same = ~(word[:inputs] ^ weights)
         if not engine.masked:
             return (ones(same) << 1) - simd
-        kept_lanes = Cat(*(v.replicate(engine.masked) for v in valid))
-        return (ones(same & kept_lanes) << 1) - ones(valid) * engine.masked
+        return (ones(same & _spread(valid, engine)) << 1) - ones(valid) * engine.masked
+    if held.weights_binary and held.form == Form(1, False):  # of 0 and 1: those by +1 twice, less all
+        given = word[:inputs] & _spread(valid, engine) if engine.masked else word[:inputs]
+        return (ones(given & weights) << 1) - ones(given)
     terms = []
     for s in range(simd):
         code = word[s * engine.input_bits : (s + 1) * engine.input_bits]
@@ -102,6 +104,11 @@ def _row(engine: Mvtu, held: MatrixWords, word: Any, weights: Any) -> Any:
         product = _product(held, code, weight)
         terms.append(Mux(valid[s // engine.masked], product, 0) if engine.masked else product)
     return total(terms)
+
+
+def _spread(valid: Any, engine: Mvtu) -> Any:
+    """A bit for each lane of one for `masked` of them."""
+    return Cat(*(v.replicate(engine.masked) for v in valid))
 
 
 def _product(held: MatrixWords, code: Any, weight: Any) -> Any:

@@ -42,13 +42,13 @@ def nest(m: Module, sizes: Sequence[tuple[str, int]], go: Value) -> list[Counter
 
 def style(block: bool) -> dict[str, str]:
     """Attributes that say where a memory lies."""
-    where = "block" if block else "distributed"
-    return {"ram_style": where, "rom_style": where}
+    return {"ram_style": "block" if block else "distributed"}
 
 
 def table(m: Module, name: str, words: Sequence[int], width: int, at: Value, block: bool) -> Value:
     """The word at `at` of a memory that is never written, a cycle later."""
-    memory = Memory(shape=width, depth=len(words), init=list(words), attrs=style(block))
+    attrs = {"rom_style": "block" if block else "logic"}
+    memory = Memory(shape=width, depth=len(words), init=list(words), attrs=attrs)
     m.submodules[name] = memory
     port = memory.read_port()
     m.d.comb += [port.addr.eq(at), port.en.eq(1)]
