@@ -113,6 +113,16 @@ class Compiled:
         found: dict[str, Any] = source.target.explained(source.program, layer)
         return found
 
+    def emitted(self) -> Any:
+        """The program as a description of hardware; RefusedError if the target makes none."""
+        if not self.modelled:
+            raise RefusedError(
+                f"{self.manifest.name} is compiled for {self.manifest.target}, a machine that "
+                "exists; hardware is made for targets that generate engines (finn, xne)"
+            )
+        source = self._source
+        return source.target.emitted(source.program)
+
     @property
     def counts(self) -> Mapping[str, int]:
         """What the simulator has counted in all calls; {} if this is compiled to code."""
