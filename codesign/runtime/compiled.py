@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.errors import ArtifactError, DataError, UsageError
+from codesign.errors import ArtifactError, DataError, RefusedError, UsageError
 from codesign.runtime.execute import Executable
 from codesign.runtime.host import architecture, features
 from codesign.runtime.library import load_library

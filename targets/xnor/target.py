@@ -156,7 +156,9 @@ class Finn(Target):
         from codesign.targets.xnor.rtl.emit import emit_streaming
 
         if not self.stages(program):
-            raise RefusedError(f"{program.graph.name} has no layer on engines; there is no hardware")
+            raise RefusedError(
+                f"{program.graph.name} has no layer on engines; there is no hardware"
+            )
         return emit_streaming(program, self)
 
     @classmethod

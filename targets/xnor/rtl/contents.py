@@ -138,8 +138,7 @@ def _search(engine: Mvtu, steps: Steps, bits: int) -> Search:
     turned = (steps.signs < 0).reshape(folds, pe)
     middle = (1 << (bits - 1)) - 1
     first = tuple(
-        pack(least[f, :, middle], width) | pack(turned[f], 1) << (pe * width)
-        for f in range(folds)
+        pack(least[f, :, middle], width) | pack(turned[f], 1) << (pe * width) for f in range(folds)
     )
     later = tuple(
         tuple(_level(least[:, p], bits, level, width) for p in range(pe))

@@ -57,8 +57,10 @@ def drive(
     streams, images = design.by_stream, len(next(iter(inputs.values())))
     sources = [e for e in design.engines if isinstance(e, Source)]
     sinks = [e for e in design.engines if isinstance(e, Sink)]
-    given = {e.name: to_words(_codes(simulator, streams[e.outputs[0]], placed), streams[e.outputs[0]])
-             for e in sources}
+    given = {
+        e.name: to_words(_codes(simulator, streams[e.outputs[0]], placed), streams[e.outputs[0]])
+        for e in sources
+    }
     wanted = {e.name: _codes(simulator, streams[e.inputs[0]], placed).ravel() for e in sinks}
     modelled = _modelled(design, images)
     most = max(last[-1] for last in modelled.values()) * patience + ROOM
@@ -76,7 +78,7 @@ def _signed(codes: np.ndarray) -> bool:
 
 
 def _codes(simulator: "Simulator", stream: Stream, placed: Program) -> np.ndarray:
-    """The codes or sums that a stream carries, in its order, as the functional simulator has them."""
+    """Codes or sums that a stream carries, in its order, by the functional simulator."""
     name = stream.name.rsplit(".", 1)[0]
     codes = simulator.raw[name] if name in simulator.raw else simulator.code(name)
     return streamed(codes, maps(placed.graph)[name])

@@ -41,7 +41,8 @@ def emit_streaming(placed: Program, target: "Finn") -> Emitted:
             for name, p in top.ports.items()
         },
     }  # fmt: skip
-    lines = tuple(_line(e) for e in design.engines if isinstance(e, Mvtu)) + (
+    lines = (
+        *(_line(e) for e in design.engines if isinstance(e, Mvtu)),
         f"an image in {times.latency} cycles, the next ones every {times.interval}",
     )
     return Emitted({f"{TOP}.v": text, **_memories(design, held)}, report, lines)

@@ -45,9 +45,7 @@ class Job:
         if given is None:
             return Window("", (), (), Map(padded, 1, self.layer.vectors))
         map_ = Map(padded, given.map.height, given.map.width)
-        return Window(
-            "", (), (), map_, given.kernel, given.strides, given.pads, given.dilations
-        )
+        return Window("", (), (), map_, given.kernel, given.strides, given.pads, given.dilations)
 
     @property
     def inputs(self) -> int:

@@ -55,9 +55,7 @@ def mvtu(engine: Mvtu, held: MatrixWords, into: Link, out: list[Link]) -> Module
     return m
 
 
-def _word(
-    m: Module, engine: Mvtu, held: MatrixWords, into: Link, step: Any, first: Any
-) -> Any:
+def _word(m: Module, engine: Mvtu, held: MatrixWords, into: Link, step: Any, first: Any) -> Any:
     """The inputs of a step: from outside for the first rows, kept for the others."""
     if engine.folds == 1:
         return into.word
@@ -94,7 +92,9 @@ def _row(engine: Mvtu, held: MatrixWords, word: Any, weights: Any) -> Any:
         if not engine.masked:
             return (ones(same) << 1) - simd
         return (ones(same & _spread(valid, engine)) << 1) - ones(valid) * engine.masked
-    if held.weights_binary and held.form == Form(1, False):  # of 0 and 1: those by +1 twice, less all
+    if held.weights_binary and held.form == Form(
+        1, False
+    ):  # of 0 and 1: those by +1 twice, less all
         given = word[:inputs] & _spread(valid, engine) if engine.masked else word[:inputs]
         return (ones(given & weights) << 1) - ones(given)
     terms = []

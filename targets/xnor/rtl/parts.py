@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 
@@ -64,7 +65,7 @@ class Kept:
 
 
 def kept(m: Module, name: str, depth: int, width: int, place: Counter, block: bool) -> Kept:
-    """A memory whose place in the next cycle is known in this one; what is written is there then."""
+    """A memory whose next place is known a cycle ahead; what is written is there then."""
     enable, given = Signal(), Signal(width)
 
     def keep(when: Value, what: Value) -> None:
@@ -116,7 +117,7 @@ def all_of(values: Sequence[Value]) -> Value:
     return Cat(*values).all()
 
 
-def pack(values: Sequence[int], bits: int) -> int:
+def pack(values: Sequence[int] | np.ndarray, bits: int) -> int:
     """A word of `values` in `bits` each, two's complement, the first in the lowest bits."""
     mask, found = (1 << bits) - 1, 0
     for i, value in enumerate(values):

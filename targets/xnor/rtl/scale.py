@@ -71,9 +71,7 @@ def reduce_mean(engine: Reduce, held: Scaled, blocks: bool, into: Link, out: Lin
     return m
 
 
-def _code(
-    m: Module, scaling: Scaling, given: list[Any], where: tuple[Any, int], out: Link
-) -> Any:
+def _code(m: Module, scaling: Scaling, given: list[Any], where: tuple[Any, int], out: Link) -> Any:
     """The code of a lane, two cycles after what is `given`; `where`: chunk and lane."""
     (chunk, lane), lanes = where, out.stream.lanes
     products = [

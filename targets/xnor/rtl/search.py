@@ -30,9 +30,7 @@ class Search:
 def search(m: Module, name: str, held: Search, sums: list[Any], fold: Any) -> Any:
     """Codes side by side, `held.bits` cycles after their `sums` (with `fold`)."""
     prefix, folds = f"{plain(name)}_t", len(held.first)
-    word = table(
-        m, f"{prefix}0", held.first, held.rows * (held.width + 1), fold, held.blocks[0]
-    )
+    word = table(m, f"{prefix}0", held.first, held.rows * (held.width + 1), fold, held.blocks[0])
     turned = word[held.rows * held.width :]
     codes = []
     for p, given in enumerate(sums):

@@ -103,9 +103,7 @@ class _Maker:
             m.d.sync += summed.eq(Cat(*(loop.last for loop in walked[:3])).all())
             m.d.sync += pixels.eq(Cat(*(loop.last for loop in walked)).all())
         self.block_end = Signal()
-        self.block = Loop(
-            m, "block", [len(j.sizes) for j in jobs], self.pick, self.block_end
-        )
+        self.block = Loop(m, "block", [len(j.sizes) for j in jobs], self.pick, self.block_end)
         size = Mux(self.block.last, self.of(lambda j: j.sizes[-1]), self.of(lambda j: j.sizes[0]))
         self.output = Signal(range(self.lanes), name="output")
         self.output_last = Signal()
@@ -242,11 +240,13 @@ class _Walk:
     def __init__(self, maker: _Maker) -> None:
         self.maker, jobs = maker, [job.window for job in maker.jobs]
         tops, lefts = [w.pads[0][0] for w in jobs], [w.pads[1][0] for w in jobs]
-        y = self._moving([-t for t in tops], [(0, 0, w.dilations[0], 0, w.strides[0]) for w in jobs])
-        x = self._moving([-e for e in lefts], [(0, w.dilations[1], 0, w.strides[1], 0) for w in jobs])
-        begins = [
-            (-w.pads[0][0] * w.map.width - w.pads[1][0]) * w.chunks for w in jobs
-        ]
+        y = self._moving(
+            [-t for t in tops], [(0, 0, w.dilations[0], 0, w.strides[0]) for w in jobs]
+        )
+        x = self._moving(
+            [-e for e in lefts], [(0, w.dilations[1], 0, w.strides[1], 0) for w in jobs]
+        )
+        begins = [(-w.pads[0][0] * w.map.width - w.pads[1][0]) * w.chunks for w in jobs]
         moves = []
         for w in jobs:
             row, column = w.map.width * w.chunks, w.chunks
@@ -258,7 +258,7 @@ class _Walk:
         high, wide = (maker.pick([getattr(w.map, k) for w in jobs]) for k in ("height", "width"))
         self.inside = (y >= 0) & (y < high) & (x >= 0) & (x < wide)
 
-    def _moving(self, begins: list[int], moves: list[tuple[int, ...]]) -> Any:
+    def _moving(self, begins: list[int], moves: Sequence[tuple[int, ...]]) -> Any:
         """A number that moves as each loop goes on, of the job at hand; back at its end."""
         maker = self.maker
         windows = [job.window for job in maker.jobs]

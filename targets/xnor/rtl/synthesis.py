@@ -56,7 +56,9 @@ def _cells(netlist: dict[str, dict[str, dict[str, dict[str, dict[str, str]]]]]) 
     return found
 
 
-def _read(report: dict[str, dict[str, dict[str, float]]], said: str, cells: dict[str, int]) -> Placed:
+def _read(
+    report: dict[str, dict[str, dict[str, float]]], said: str, cells: dict[str, int]
+) -> Placed:
     used = {name: int(one["used"]) for name, one in report["utilization"].items()}
     clocks = [one["achieved"] for one in report["fmax"].values()]
     fmax = min(clocks) if clocks else float(re.findall(r"([\d.]+) MHz", said)[-1])

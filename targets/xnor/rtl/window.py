@@ -124,7 +124,7 @@ class _Walk:
         m.d.comb += self.inside.eq((y >= 0) & (y < height) & (x >= 0) & (x < width))
 
     def _distances(self, moves: tuple[int, ...]) -> tuple[list[int], int]:
-        """How far it is on where each loop goes on, those inside it from their start; to the end."""
+        """How far it is to the next word, by the loop that goes on; from first to last."""
         found, back = [], 0
         for move, size in zip(moves, self._sizes(), strict=True):
             found.append(move - back)
