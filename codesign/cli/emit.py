@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codesign.cli import options
-from codesign.cli.output import console, result, say, settings
+from codesign.cli.output import console, result, settings
 
 if TYPE_CHECKING:
     from codesign.mapping.emitted import Emitted
@@ -29,7 +29,6 @@ def emit_verb(
     from codesign.runtime.folder import write_folder
 
     compiled = open_artifact(artifact, run=False)
-    say(f"making hardware for {compiled.manifest.target}")
     found: Emitted = compiled.emitted()
     names = [*found.files, REPORT]
     write_folder(output, lambda folder: _fill(folder, found), names)

@@ -26,7 +26,8 @@ def emit_streaming(placed: Program, target: "Finn") -> Emitted:
     top, times = make_top(design, held), timed(design)
     text = verilog(top.module, [wire for port in top.ports.values() for wire in port.signals])
     report: dict[str, Any] = {
-        "target": target.spec,
+        "target": target.name,
+        "device": target.board.name,
         "clock_mhz": target.board.clock / 1e6,
         "latency_cycles": times.latency,
         "interval_cycles": times.interval,
@@ -98,7 +99,8 @@ def emit_shared(placed: Program, target: "Xne") -> Emitted:
         for number, (name, job) in enumerate(jobs.items())
     ]
     report = {
-        "target": target.spec,
+        "target": target.name,
+        "engine": target.engine.name,
         "clock_mhz": target.engine.clock / 1e6,
         "lanes": target.engine.lanes,
         "input_words": top.words[0],

@@ -111,8 +111,9 @@ def reduce_max(engine: Reduce, order: Order, blocks: bool, into: Link, out: Link
     better, worst = order.better(chunk.value, lanes), order.worst()
     words = []
     for lane, code in enumerate(into.lanes):
-        mine = [Const(w & ((1 << bits) - 1), bits) for w in worst[lane::lanes]]
-        least = mine[0] if len(set(worst)) == 1 else Array(mine)[chunk.value]
+        mine = [Const(w & ((1 << bits) - 1), bits) for w in worst]
+        mine = mine[:1] if len(set(worst)) == 1 else mine[lane::lanes]
+        least = mine[0] if len(mine) == 1 else Array(mine)[chunk.value]
         old = memory.word[lane * bits : (lane + 1) * bits]
         now = Mux(into.masks[0], least, code)[:bits] if into.stream.masked else code
         words.append(Mux(tap.value == 0, now, better(lane, now, old))[:bits])
