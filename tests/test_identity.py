@@ -36,6 +36,7 @@ def test_a_job_is_told_by_what_it_depends_on(monkeypatch: pytest.MonkeyPatch) ->
         job(passes="place"),
         replace(plain, context=replace(context, calibration=data)),
         replace(plain, context=replace(context, validation=data)),
+        replace(plain, context=replace(context, training=data)),
         replace(plain, context=replace(context, calibration=Dataset({"x": changed}))),
         replace(plain, context=replace(context, calibration=Dataset({"x": sample[::-1]}))),
         replace(plain, context=replace(context, calibration=Dataset({"x": sample}, np.arange(2)))),

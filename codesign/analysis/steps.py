@@ -17,22 +17,28 @@ def no_steps(graph: Graph, layer: Node, chain: Sequence[Node]) -> str:
 
     `chain` are the nodes that read one another from the layer's result on; it may be empty.
     """
-    if not sums_codes(layer, graph.types):
-        return f"{layer.kind} %{layer.name} does not add up products of codes"
+    if why := no_order(graph, layer, chain):
+        return why
     last = chain[-1].name if chain else layer.name
     out = graph.types[last].grid
     if out is None:
         return f"%{last} is not stored in codes"
     if out.axis is not None or 1 << out.code_bits > MOST_LEVELS:
         return f"steps give codes of one scale and at most {MOST_LEVELS} levels, %{last} is {out}"
-    value = layer.name
+    return ""
+
+
+def no_order(graph: Graph, layer: Node, chain: Sequence[Node]) -> str:
+    """Why the end of `chain` behind `layer` does not rise or fall with its sums, "" if it does."""
+    if not sums_codes(layer, graph.types):
+        return f"{layer.kind} %{layer.name} does not add up products of codes"
+    value, channel = layer.name, channel_axis(graph, layer)
     for node in chain:
         others = [v for v in node.operands if v != value]
         if node.kind not in MONOTONE:
             return f"{node.kind} %{node.name} is no step of one sum"
         if node.operands.count(value) != 1 or any(v not in graph.constants for v in others):
             return f"{node.kind} %{node.name} reads more than %{value} and constants"
-        channel = channel_axis(graph, layer)
         if any(_varies(graph.types[v], graph.types[value].rank, channel) for v in others):
             return f"a constant of {node.kind} %{node.name} varies within a channel"
         value = node.name

@@ -78,12 +78,13 @@ def shared_grids(graph: Graph) -> Iterator[tuple[Grid, list[str]]]:
 
     Codes move unchanged between values of one integer encoding, so these keep one scale.
     """
-    classes: dict[Grid | str, list[str]] = {}
+    classes: dict[tuple[object, ...], list[str]] = {}
     for value, kind in graph.types.items():
         form = kind.grid
         if value in graph.constants or form is None or form.code_bits > WIDEST:
             continue
-        key = form if isinstance(form, Int) else value
+        laid = None if form.axis is None else kind.rank
+        key = (form, laid) if isinstance(form, Int) else (value,)
         classes.setdefault(key, []).append(value)
     for values in classes.values():
         form = graph.types[values[0]].grid

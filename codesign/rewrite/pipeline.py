@@ -37,9 +37,9 @@ def run_pipeline(
     where a pass scheduled it anew (`ends`); or all. The row of a pass that changed nothing says so,
     unless its name is in `tidying`. With `require_speedup` what another pass made (but for one that
     trains) is dropped, its notes with it, and its row says so, unless the program became so many
-    times faster on the target; how many times it did is in the row either way.
-    VerificationError and RefusedError name the pass that broke the program. While it runs, the
+    times faster on the target; how many times it did is in the row either way. While it runs, the
     context has `program` as the original.
+    VerificationError and RefusedError name the pass that broke the program.
     """
     context.original = program.graph
     recorder = Recorder(program.graph, context, measure)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from codesign.errors import UsageError
+from codesign.interpret.arrays import to_torch
 from codesign.rewrite.context import Dataset
 
 PIXELS = 4  # axes of an input of images: [samples, channels, rows, columns]
@@ -50,7 +51,7 @@ class Batches:
         """Inputs, in the order of `names`, and labels of step `step`, in whose epoch is `order`."""
         start = step % self.epoch * self.size
         chosen = order[start : start + self.size].numpy()
-        inputs = [torch.from_numpy(self.data.inputs[name][chosen]) for name in self.names]
+        inputs = [to_torch(self.data.inputs[name][chosen]) for name in self.names]
         labels = self.data.labels
         found = None if labels is None else torch.from_numpy(labels[chosen].astype(np.int64))
         random = _random(self.seed, 1, step)

@@ -106,6 +106,7 @@ class Recover(Pass):
 
     def _check(self, graph: Graph, data: Dataset, context: Context) -> None:
         """Raise unless `data` and the options of this pass fit each other and `graph`."""
+        data.check(graph)
         if data.labels is None and self.taught(data) < 1:
             raise UsageError(
                 f"{self.name}: distill={self.distill} leaves a share of the loss to labels, but "

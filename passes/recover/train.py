@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from codesign.interpret.module import learnable
 from codesign.interpret.trainee import Learning, Trainee
 from codesign.ir.graph import Graph
 from codesign.passes.recover.batches import Batches, arrays, check_labels
@@ -19,7 +20,10 @@ from codesign.runtime.folder import check_file
 
 
 def train(options: Recover, graph: Graph, data: Dataset, context: Context) -> Graph:
-    """`graph` after training on `data`."""
+    """`graph` after training on `data`; itself if its outputs depend on nothing to be trained."""
+    if not _learns(graph):
+        context.remark("its outputs depend on no weights, so there is nothing to train")
+        return graph
     first = graph.types[graph.outputs[0]]
     if data.labels is not None:
         check_labels(data.labels, first.size // max(1, first.shape[0]))
@@ -42,6 +46,15 @@ def train(options: Recover, graph: Graph, data: Dataset, context: Context) -> Gr
         f"loss {losses[0]:.4g} in the first of {len(losses)} epochs, {losses[-1]:.4g} in the last"
     )
     return module.trained()
+
+
+def _learns(graph: Graph) -> bool:
+    """True if an output depends on what training may change."""
+    read = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if read.intersection(node.outputs):
+            read.update(node.operands)
+    return not read.isdisjoint(learnable(graph))
 
 
 def _loss(options: Recover, graph: Graph, data: Dataset) -> Loss:

@@ -18,6 +18,7 @@ from codesign.ir.graph import Graph, Node
 from codesign.ir.ops.convolution import Conv
 from codesign.ir.ops.encode import Decode, Encode
 from codesign.ir.ops.resize import Resize
+from codesign.passes.simplify.pools import pooled
 from codesign.rewrite.context import Target
 from codesign.rewrite.edit import Edit
 
@@ -57,7 +58,7 @@ def unify(graph: Graph, reach: Reach = Reach()) -> Graph:
     """`graph` with its codes in that form; `graph` itself if they are, or if it has none."""
     if not any(kind.grid is not None for kind in graph.types.values()):
         return graph
-    return _settled(_retyped(graph), reach)
+    return _settled(_retyped(pooled(graph)), reach)
 
 
 def _retyped(graph: Graph) -> Graph:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from codesign.analysis.codes import few_levels
-from codesign.analysis.steps import MONOTONE, no_steps
+from codesign.analysis.steps import MONOTONE, no_order
 from codesign.ir.const import Const
 from codesign.ir.encoding import project
 from codesign.ir.encodings.binary import Binary
@@ -18,6 +18,7 @@ from codesign.rewrite.context import Context
 from codesign.rewrite.edit import Edit
 from codesign.rewrite.pass_ import Pass
 
+FEW_BITS = 4  # of codes that thresholds make; with more, a multiply and an add cost less
 LINEAR = {"conv": 0, "conv_transpose": 1, "linear": 0}  # kind: the weight's output axis
 
 
@@ -28,8 +29,8 @@ class FoldBatchNorm(Pass):
     w' = w * s, b' = (b - mean) * s + bias with s = scale / sqrt(var + epsilon) (Jacob et al., 2018,
     section 3.2), computed in float64. So do multiplications by and additions of constants that vary
     by channel alone. A batch norm that follows anything else becomes a multiply and an add, unless
-    it stands between a layer that adds up codes and their codes: there kernels make thresholds of
-    it, and any other order of its steps would move some of them.
+    it stands between a layer that adds up codes and codes of few bits: there kernels make
+    thresholds of it, and any other order of its steps would move some of them.
 
     Before:
         %a: tensor<1x4x6x6xf32> = conv(%x, %w)
@@ -75,16 +76,18 @@ def _rewrite(graph: Graph, node: Node, edit: Edit, context: Context, taken: set[
 
 def _threshold(graph: Graph, node: Node) -> bool:
     """True if `node` lies on the way from sums of codes to codes."""
-    first, chain = node, [node]
-    while (before := graph.producers.get(first.operands[0])) and before.kind in MONOTONE:
-        first, chain = before, [before, *chain]
-    while (after := graph.only_use(chain[-1].name)) and after.kind in MONOTONE:
-        chain.append(after)
-        if after.kind == "encode":
-            break
-    if before is None or chain[-1].kind != "encode":
+    chain, last = [node], node
+    while (before := graph.producers.get(chain[0].operands[0])) and before.kind in MONOTONE:
+        chain.insert(0, before)
+    while (after := graph.only_use(last.name)) and after.kind in MONOTONE and last.kind != "encode":
+        chain.append(last := after)
+    while after is not None and after.kind == "max_pool":  # codes are taken before it, see `pools`
+        last, after = after, graph.only_use(after.name)
+    last = after if after is not None and last.kind == "max_pool" else last
+    form = graph.types[last.name].grid
+    if before is None or last.kind != "encode" or form is None or form.axis is not None:
         return False
-    return not no_steps(graph, before, chain)
+    return form.code_bits <= FEW_BITS and not no_order(graph, before, chain)
 
 
 Affine = tuple[str, np.ndarray, np.ndarray]  # value, scale and shift by channel in float64

@@ -6,12 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign import plugins
+from codesign.errors import RefusedError
 from codesign.interpret.evaluate import evaluate
+from codesign.interpret.integer import evaluate_integer
 from codesign.ir.graph import Graph
 from codesign.ir.parse import parse_program
 from codesign.ir.program import Program
 from codesign.ir.text import named_constants, print_program
 from codesign.rewrite.context import Context
+from codesign.rewrite.rebatch import rebatch
 from codesign.targets.tvm.target import Cpu
 from tests.passes.bricks import Bricks
 from tests.passes.harness import apply, calibrated, kinds, same, snr_db
@@ -27,7 +30,7 @@ EXACT = [
     "factorize-tt{by=error,error=1e-6,slower=true}",
 ]
 SCHEDULING = ["layout", "place"]
-LOSSY = ["assign-bits", "prune-magnitude", "quantize-int8"]
+LOSSY = ["assign-bits", "binarize", "prune-magnitude", "quantize-int8", "recover"]
 
 
 def test_every_pass_is_tested_here() -> None:
@@ -95,6 +98,40 @@ def test_assigned_networks_are_as_near_as_eight_bits(graph: Graph, cost: str) ->
         assert snr_db(array, got[name]) > 10 or np.abs(array - got[name]).max() < 0.05, name
     program = Program(after)
     assert parse_program(print_program(program), named_constants(after)) == program
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    graph=networks(),
+    options=st.sampled_from(["", ",activations=2", ",weights=ternary", ",method=binary-connect"]),
+)
+def test_binarized_networks_run_on_codes_as_they_stand(graph: Graph, options: str) -> None:
+    context = calibrated(graph)
+    after = apply(graph, f"binarize{{ends=true{options}}}", context)
+    for step in ("canonicalize", "fold-batch-norm", "quantize-int8{slower=true}"):
+        after = apply(after, step, context)
+    target = Cpu("avx2")
+    placed = target.place(Program(after))
+    target.verify(placed)
+    data = inputs_of(graph)
+    want, got = evaluate_integer(after, data), evaluate_integer(placed.graph, data)
+    for name, array in want.items():
+        np.testing.assert_array_equal(got[name], array)
+
+
+@settings(deadline=None, max_examples=4)
+@given(graph=networks())
+def test_trained_networks_keep_their_form(graph: Graph) -> None:
+    context = calibrated(graph)
+    context.training, context.original = context.calibration, graph
+    before = apply(graph, "binarize{ends=true}", context)
+    if rebatch(graph, 4) is None:
+        with pytest.raises(RefusedError, match="batches of one size"):
+            apply(before, "recover{epochs=1,batch=4}", context)
+        return
+    after = apply(before, "recover{epochs=1,batch=4}", context)
+    assert kinds(after) == kinds(before)
+    assert all(np.isfinite(const.array).all() for const in after.constants.values())
 
 
 @settings(deadline=None, max_examples=15)

@@ -329,3 +329,10 @@ def test_learned_steps_reach_the_encodings() -> None:
         old, new, kept = (g.types[value].integer for g in (before, after, fixed))
         assert isinstance(new, Int) and old == kept != new
     assert isinstance(after.types["w1.binary"].element, Binary)
+
+
+def test_training_is_not_undone_for_being_no_faster() -> None:
+    context = Context(training=images(64))
+    step = plugins.make("pass", "recover{epochs=1,batch=32,distill=0}")
+    after, ledger = run_pipeline(Program(trained()), [step], context, require_speedup=1000.0)
+    assert after.graph != trained() and not ledger.rows[-1].refused

@@ -12,6 +12,7 @@ from codesign.ir.encodings.binary import Binary
 from codesign.ir.encodings.integer import Int
 from codesign.ir.encodings.ternary import Ternary
 from codesign.ir.encodings.tiled import Tiled
+from codesign.ir.graph import Graph, Node
 from codesign.ir.program import Point
 from codesign.ir.types import TensorType
 from codesign.mapping.group import Group
@@ -220,8 +221,15 @@ def wanted(group: Group, value: str) -> bool:
         return kind.layout.packed
     if isinstance(kind.grid, Binary):
         return True
-    readers = (n for n in group.graph.consumers[value] if n.kind in BitsKernel.anchors)
-    return any(factors(Group(group.graph, (node,))) is not None for node in readers)
+    return any(_reads(group.graph, node) for node in group.graph.consumers[value])
+
+
+def _reads(graph: Graph, node: Node) -> bool:
+    """True if a layer reads the packed codes that `node` reads, or their maximum."""
+    if node.kind == "max_pool" and len(node.outputs) == 1:
+        same = graph.types[node.name].grid == graph.types[node.operands[0]].grid
+        return same and any(_reads(graph, after) for after in graph.consumers[node.name])
+    return node.kind in BitsKernel.anchors and factors(Group(graph, (node,))) is not None
 
 
 def _shape(group: Group) -> ConvShape | None:

@@ -111,7 +111,7 @@ def _packing(kind: TensorType, epilogue: Any, arguments: tuple[Any, ...], out: s
 
 
 class MaxPoolBits(CpuKernel):
-    """Maximum of packed codes of one bit over windows."""
+    """Maximum of packed codes over windows."""
 
     name: ClassVar[str] = "max-pool-bits"
     anchors: ClassVar[frozenset[str]] = frozenset({"max_pool"})
@@ -120,8 +120,8 @@ class MaxPoolBits(CpuKernel):
     def refuse(self, group: Group) -> Refusal | None:
         x, y = group.input_type(0), group.output_type
         assert x is not None
-        if words(x) is None or x.grid != y.grid or y.grid is None or y.grid.code_bits > 1:
-            return Refusal("it takes and gives codes of one bit", f"{x} becomes {y}")
+        if words(x) is None or x.grid != y.grid or not wanted(group, group.outputs[0]):
+            return Refusal("it takes and gives packed codes", f"{x} becomes {y}")
         if len(group.nodes) > 1 or len(group.outputs) > 1 or x.rank < 3 or not y.size:
             return Refusal("it makes one result over one or two axes", f"%{group.name} does more")
         return None
@@ -130,8 +130,11 @@ class MaxPoolBits(CpuKernel):
         return {v: words(group.type(v)) for v in (*group.variables, *group.outputs)}
 
     def emit(self, group: Group, point: Point) -> Emitted:
-        shape = window_shape(group)
-        return Emitted(lambda name: pool_bits.emit(name, shape), (*group.variables, *group.outputs))
+        shape, form = window_shape(group), group.output_type.grid
+        planes = form.code_bits if form else 0
+        return Emitted(
+            lambda name: pool_bits.emit(name, shape, planes), (*group.variables, *group.outputs)
+        )
 
 
 class Repack(CpuKernel):

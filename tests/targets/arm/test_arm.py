@@ -1,6 +1,7 @@
 """Code for Arm CPUs, emulated, computes what the interpreter does."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.targets.arm.networks import Forced, convolutions, network, others, pl
 from tests.targets.tvm.blocks import Case, fused, whole
 from tests.targets.tvm.blocks import quantized as coded
 from tests.targets.tvm.harness import compare, graph_of, run
+from tests.targets.tvm.test_bits_network import PASSES, compiled, plain, residual
 
 BLOCK = Case(1, 20, (9, 7), 24, (3, 3), (1, 1), ((1, 1), (1, 1)), 20)
 WITHOUT = missing("aarch64")
@@ -65,6 +67,19 @@ def test_everything_else_in_floating_point() -> None:
 def test_networks_in_8_bits_are_exact(isa: str) -> None:
     target = Cpu(isa)
     check_exactly(quantized(network(), target), target)
+
+
+BINARY = [(residual, "binary"), (plain, "two"), (plain, "binary")]
+
+
+@emulator
+@pytest.mark.parametrize(("make", "passes"), BINARY)
+def test_networks_of_few_bits(make: Callable[[], Graph], passes: str) -> None:
+    target = Cpu("arm")
+    program = compiled(make(), PASSES[passes], target)
+    data = inputs_of(program.graph, 3)
+    got, want = emulated(program, target, data), evaluate_integer(program.graph, data)
+    np.testing.assert_allclose(got["classes"], want["classes"], rtol=1e-5, atol=1e-5)
 
 
 @emulator
@@ -112,5 +127,6 @@ def test_every_kernel_is_among_them() -> None:
     for case in (BLOCK, replace(BLOCK, wide=None)):
         net, y = case.net(last=True)
         programs += [together(graph, target) for graph in (net.graph(y), coded(net, y))]
+    programs += [compiled(make(), PASSES[passes], target) for make, passes in BINARY]
     used = {assignment.kernel for program in programs for assignment in program.placement}
     assert {kernel.name for kernel in KERNELS} == used

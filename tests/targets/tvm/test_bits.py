@@ -1,6 +1,7 @@
 """Layers on packed bits against the integer meaning, bit for bit."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from codesign.ir.ops.elementwise import Add
 from codesign.ir.ops.encode import Decode, Encode
 from codesign.ir.ops.matmul import Linear
 from codesign.ir.ops.norm import BatchNorm
+from codesign.ir.ops.pool import MaxPool
 from codesign.ir.program import Program
 from codesign.mapping.kernel import Kernel
 from codesign.targets.tvm.kernels.shapes import ConvShape
@@ -183,3 +185,22 @@ def test_packed_codes_that_are_read_as_numbers_are_unpacked(isa: str) -> None:
     y = net.op(Conv(), bits, net.weight("binary", (9, 20, 1, 1)), name="y")
     codes = net.coded(net.norm(y), Binary(), "codes")
     net.check((2, 20, 5, 5), net.op(Decode(), codes), isa, {"bits-threshold": 1, "repack": 1})
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    st.sampled_from([((6, 5), (3, 2), (2, 1), ((1, 1), (0, 1))), ((9,), (3,), (3,), ((0, 0),))]),
+    st.integers(1, 80),
+    st.sampled_from(ACTIVATIONS),
+    st.integers(0, 99),
+)
+def test_maxima_of_packed_codes(window: Any, channels: int, x: Grid, seed: int) -> None:
+    spatial, kernel, strides, pads = window
+    net, ones = Net(seed), (1,) * len(spatial)
+    given = net.input("x", (2, channels, *spatial))
+    bits = net.op(MaxPool(kernel, strides, pads, ones), net.coded(given, x, "bits"), name="most")
+    net.types[bits] = net.types[bits].with_encoding(x)
+    weight = net.weight("binary", (3, channels, *ones))
+    last = net.op(Conv(ones, ((0, 0),) * len(ones), ones), bits, weight)
+    kernels = {"bits": 1, "max-pool-bits": 1, "repack": 0}
+    net.check((2, channels, *spatial), last, machine(seed), kernels)

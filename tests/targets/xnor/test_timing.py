@@ -1,6 +1,7 @@
 """Cycles: what the rules give is what registers and counters do, clock by clock."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ FINN: Finn = plugins.make("target", "finn")
 
 
 def _agree(graph: Graph, data: st.DataObject, deep: bool) -> None:
-    placed = place(graph, lambda of: data.draw(st.sampled_from(of[-4:])))
+    placed = place(graph, lambda of: data.draw(st.sampled_from(of[-3:])))
     design = plain_design(placed, FINN)
     design = sized(design) if deep else design
     times = run(design, IMAGES)
@@ -37,7 +38,7 @@ def _agree(graph: Graph, data: st.DataObject, deep: bool) -> None:
 
 
 @given(networks(), st.data())
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=6)
 def test_the_rules_are_what_hardware_does(graph: Graph, data: st.DataObject) -> None:
     _agree(graph, data, data.draw(st.booleans()))
 
@@ -49,14 +50,14 @@ def test_forks_and_sums_do_not_lock_up(channels: int, size: int, data: st.DataOb
 
 
 @given(networks(), st.data())
-@settings(deadline=None, max_examples=15)
-def test_the_first_images_do_not_wait_for_later_ones(graph: Graph, data: st.DataObject) -> None:
+@settings(deadline=None, max_examples=10)
+def test_more_room_makes_nothing_later(graph: Graph, data: st.DataObject) -> None:
     placed = place(graph, lambda of: data.draw(st.sampled_from(of)))
-    times = timed(sized(plain_design(placed, FINN)))
-    design = sized(plain_design(placed, FINN))
-    assert times.interval >= goal(design)
-    assert times.latency >= max(interval(e) for e in design.engines if isinstance(e, Mvtu))
-    assert times.latency <= sum(interval(e) + e.latency + 2 for e in design.engines)
+    found = sized(plain_design(placed, FINN))
+    deeper = tuple(replace(s, depth=s.depth + data.draw(st.integers(0, 9))) for s in found.streams)
+    times, loose = timed(found), timed(replace(found, streams=deeper))
+    assert goal(found) <= loose.interval <= times.interval
+    assert loose.latency <= times.latency
 
 
 PUBLISHED: dict[str, tuple[Callable[[], Graph], models.Pairs, list[int]]] = {
