@@ -157,14 +157,15 @@ def scored(
         )
         say(f"{name}, {case.name}: {found:.2f} %, with the other layers in 8 bits {whole:.2f} %")
         detail = {
-            "float32_percent": before,
-            "percent": found,
-            "others_8_bit_percent": whole,
+            "float32_percent": round(before, 2),
+            "percent": round(found, 2),
+            "others_8_bit_percent": round(whole, 2),
             "images": test.size,
             "passes": passes,
             "parameters": train_demo.parameters(make()),
         }
-        rows.append(Row(f"{name} {case.name}", before - found, "points", case.goal, "<=", detail))
+        lost = round(before - found, 2)  # to the image: there are 10,000
+        rows.append(Row(f"{name} {case.name}", lost, "points", case.goal, "<=", detail))
     return rows
 
 

@@ -71,8 +71,10 @@ class _Rewriter:
         self.builder.types[value] = self.builder.types[value].with_encoding(encoding)
 
     def decoded(self, value: str) -> str:
-        """A new value equal to `value` that is stored plainly."""
+        """A new value equal to `value` that is stored plainly, or as it was in the old graph."""
         if self.value(value) in self.builder.constants:
+            return self.now[value]
+        if self.graph.types[value].element is not None:
             return self.now[value]
         if self.builder.types[self.now[value]].integer is None:
             return self.now[value]

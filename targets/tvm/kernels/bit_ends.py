@@ -14,14 +14,19 @@ from codesign.targets.tvm.kernels.bit_sums import Border, Factors, Sums
 from codesign.targets.tvm.kernels.int8_layout import Image
 from codesign.targets.tvm.tir import Buffer, Expr, Function, llvm, load, zeros
 
+BLOCKS = 8  # vectors whose signs make a byte
 Arrays = tuple[npt.NDArray[np.generic], ...]
 
 
 class End(ABC):
     """The last part of a kernel on bits. `constants` are its operands, in order."""
 
-    border: Border | None
     channels: int
+
+    @property
+    def order(self) -> npt.NDArray[np.int64]:
+        """The output channel at each place of the vectors of a tile."""
+        return np.arange(self.channels)
 
     @property
     @abstractmethod
@@ -31,13 +36,6 @@ class End(ABC):
     @abstractmethod
     def declare(self, f: Function, out_shape: tuple[int, ...]) -> "Writer":
         """Declare operands and output of physical `out_shape` as the next parameters of `f`."""
-
-    def borders(self) -> Arrays:
-        """The table of the border [classes, channels], int64, and its classes."""
-        if self.border is None:
-            return ()
-        table = widened(self.border.table, self.channels)
-        return table, self.border.rows, self.border.columns
 
 
 def widened(array: Sums, width: int, fill: int = 0) -> Sums:
@@ -59,13 +57,13 @@ class Writer(ABC):
     def store(self, acc: list[Buffer], lanes: int, n: Expr, y: Expr, x: Expr, first: Expr) -> None:
         """Store a pixel's counts of the channels from `first` on, `lanes` in each of `acc`."""
 
-    def beyond(self, y: Expr, x: Expr, channel: Expr, lanes: int) -> Expr | None:
-        """What the border adds to the sums of a pixel, int64; None if there is none."""
-        if not self.border:
-            return None
-        table, rows, columns = self.border
-        place = load(rows, (y,)) + load(columns, (x,))
-        return load(table, (place, channel), lanes)
+    def start(self, y: Expr, x: Expr, channel: Expr, lanes: int) -> Expr:
+        """What the counts of a pixel begin with: nothing."""
+        return zeros(lanes, "int64")
+
+    def class_of(self, y: Expr, x: Expr) -> Expr:
+        """The class of a pixel at the border (see `bit_sums.Border`), 0 if there is none."""
+        return load(self.border[0], (y,)) + load(self.border[1], (x,)) if self.border else 0
 
 
 def _declared(f: Function, names: tuple[str, ...], arrays: Arrays) -> tuple[Buffer, ...]:
@@ -81,6 +79,9 @@ class Codes(End):
 
     A count P reaches level k if slope * P + centre + border >= the k-th threshold, or, where codes
     fall as sums grow, if it does not reach the complement: `flips` then turn all bits round.
+    With `lanes` the sums begin below zero by as much as they may grow, so that their signs are the
+    codes; block b of the eight of a tile, lane l, is channel 8 * l + 7 - b of the tile's, so that
+    eight shifts collect the signs of a lane as a byte.
     """
 
     factors: Factors
@@ -88,6 +89,7 @@ class Codes(End):
     steps: Steps
     channels: int
     border: Border | None = None
+    lanes: int = 0
 
     @property
     def planes(self) -> int:
@@ -95,35 +97,54 @@ class Codes(End):
         return int(self.steps.thresholds.shape[1]).bit_length()
 
     @property
-    def limits(self) -> Sums:
-        """[levels - 1, channels]: what the count, times |slope| and less the border, must not pass.
+    def one_sign(self) -> bool:
+        """Whether the sign of a single count can be the code."""
+        return self.planes == 1 and self.factors.pairs() == [[(0, 0, False)]]
 
-        At most that where the slope is negative, at least its negative where it is positive.
-        """
+    @property
+    def order(self) -> npt.NDArray[np.int64]:
+        """The channel that lies at each place of a vector of blocks."""
+        at = np.arange(self.channels)
+        if not self.lanes:
+            return at
+        tile, place = divmod(at, BLOCKS * self.lanes)
+        block, lane = divmod(place, self.lanes)
+        ordered: npt.NDArray[np.int64] = (
+            tile * BLOCKS * self.lanes + lane * BLOCKS + BLOCKS - 1 - block
+        )
+        return ordered
+
+    @property
+    def limits(self) -> Sums:
+        """[levels - 1, classes, channels]: the most (slope below 0) or the least that P may be."""
         s = self.steps
         rising = s.thresholds - self.centre[:, None]
         falling = 1 - s.thresholds[:, ::-1] - self.centre[:, None]  # not S <= -T
-        need = np.where(s.signs[:, None] > 0, rising, falling).T
-        never = 1 << 40
+        need = np.where(s.signs[:, None] > 0, rising, falling).T[:, None, :]
+        if self.border is not None:
+            need = need - self.border.table
+        size, never = abs(self.factors.slope), 1 << 40
         if self.factors.slope < 0:
-            return widened(-need, self.channels, -never)
-        return widened(need, self.channels, never)
+            return widened(-need // size, self.channels, -never)
+        return widened(-(-need // size), self.channels, never)
 
     @property
     def constants(self) -> Arrays:
-        flips = np.packbits(widened(self.steps.signs, self.channels) < 0, bitorder="little")
-        limits = self.limits
-        if self.border is None:  # compare the bare count
-            size = abs(self.factors.slope)
-            limits = limits // size if self.factors.slope < 0 else -(-limits // size)
-        return limits, flips, *self.borders()
+        flips = widened(self.steps.signs, self.channels) < 0
+        limits, rising = self.limits, self.factors.slope > 0
+        if self.lanes:
+            limits = (-limits if rising else -limits - 1)[..., self.order]
+            flips = ~flips if rising else flips
+        classes = () if self.border is None else (self.border.rows, self.border.columns)
+        return np.ascontiguousarray(limits), np.packbits(flips, bitorder="little"), *classes
 
     def declare(self, f: Function, out_shape: tuple[int, ...]) -> "CodeWriter":
-        names = ("limits", "flips", "border", "rows", "columns")
+        names = ("limits", "flips", "rows", "columns")
         arrays = self.constants
         buffers = _declared(f, names[: len(arrays)], arrays)
         out = bits.argument(f, "y", out_shape, self.planes)
-        return CodeWriter(f, out, buffers[:2], buffers[2:], self.factors.slope, self.planes)
+        slope, signs = self.factors.slope, bool(self.lanes)
+        return CodeWriter(f, out, buffers[:2], buffers[2:], slope, self.planes, signs)
 
 
 @dataclass(frozen=True)
@@ -132,8 +153,16 @@ class CodeWriter(Writer):
 
     slope: int
     planes: int
+    signs: bool
+
+    def start(self, y: Expr, x: Expr, channel: Expr, lanes: int) -> Expr:
+        if not self.signs:
+            return super().start(y, x, channel, lanes)
+        return load(self.operands[0], (0, self.class_of(y, x), channel), lanes)
 
     def store(self, acc: list[Buffer], lanes: int, n: Expr, y: Expr, x: Expr, first: Expr) -> None:
+        if self.signs:
+            return self._store_signs(acc, lanes, n, y, x, first)
         codes = [self._code(total, lanes, y, x, first + b * lanes) for b, total in enumerate(acc)]
         width = len(acc) * lanes // 8
         for plane in range(self.planes):
@@ -143,20 +172,27 @@ class CodeWriter(Writer):
                 word = word | other
             if lanes > 1:
                 word = llvm("int64", f"llvm.vector.reduce.or.v{lanes}i64", word)
-            self._put(word, width, n * self.planes + plane, y, x, first)
+            narrow = tirx.Cast(f"uint{8 * width}", word) if width < 8 else word
+            octets = narrow if width == 1 else tirx.reinterpret(f"uint8x{width}", narrow)
+            self._put(octets, width, n * self.planes + plane, y, x, first)
+        return None
+
+    def _store_signs(
+        self, acc: list[Buffer], lanes: int, n: Expr, y: Expr, x: Expr, first: Expr
+    ) -> None:
+        word, one = zeros(lanes, "int64"), tirx.Broadcast(tirx.const(1, "int64"), lanes)
+        for total in acc:
+            sign = load(total, (0,), lanes)
+            word = llvm(f"int64x{lanes}", f"llvm.fshl.v{lanes}i64", word, sign, one)
+        self._put(tirx.Cast(f"uint8x{lanes}", word), lanes, n, y, x, first)
 
     def _code(self, total: Buffer, lanes: int, y: Expr, x: Expr, channel: Expr) -> list[Expr]:
         """Which levels are reached, as vectors of truth values."""
-        limits = self.operands[0]
-        count = load(total, (0,), lanes)
-        beyond = self.beyond(y, x, channel, lanes)
-        if beyond is not None:
-            count = count * tirx.Broadcast(tirx.const(abs(self.slope), "int64"), lanes)
-            count = count - beyond if self.slope < 0 else count + beyond
-        count = self.f.let(count, "count", f"int64x{lanes}")
+        limits, place = self.operands[0], self.class_of(y, x)
+        count = self.f.let(load(total, (0,), lanes), "count", f"int64x{lanes}")
         found = []
         for level in range(int(limits.shape[0])):
-            limit = load(limits, (level, channel), lanes)
+            limit = load(limits, (level, place, channel), lanes)
             found.append(count <= limit if self.slope < 0 else count >= limit)
         return found
 
@@ -177,11 +213,9 @@ class CodeWriter(Writer):
         shifted = code >> tirx.Broadcast(tirx.const(plane, "int64"), lanes)
         return tirx.Select((shifted & unit) == unit, marks, none)
 
-    def _put(self, word: Expr, width: int, image: Expr, y: Expr, x: Expr, first: Expr) -> None:
+    def _put(self, octets: Expr, width: int, image: Expr, y: Expr, x: Expr, first: Expr) -> None:
         flips = load(self.operands[1], (first // 8,), width)
         place = self.out.at(image, y, x, first // 8)
-        narrow = tirx.Cast(f"uint{8 * width}", word) if width < 8 else word
-        octets = narrow if width == 1 else tirx.reinterpret(f"uint8x{width}", narrow)
         self.f.store(self.out.buffer, octets ^ flips, place, width)
 
 
@@ -201,13 +235,15 @@ class Whole(End):
 
     @property
     def constants(self) -> Arrays:
-        tables, unit = self.borders(), 1 << self.digits
-        tables = (tables[0] * unit, *tables[1:]) if tables else ()
-        return widened(self.centre, self.channels) * unit, *tables
+        centre, unit = self.centre[None], 1 << self.digits
+        if self.border is None:
+            return (widened(centre, self.channels) * unit,)
+        table = widened(centre + self.border.table, self.channels) * unit
+        return table, self.border.rows, self.border.columns
 
     def declare(self, f: Function, out_shape: tuple[int, ...]) -> "SumWriter":
         arrays = self.constants
-        names = ("centre", "border", "rows", "columns")
+        names = ("centre", "rows", "columns")
         buffers = _declared(f, names[: len(arrays)], arrays)
         operands = tuple(f.argument(o.name, o.shape, o.dtype) for o in self.epilogue.operands)
         out = int8_layout.argument(f, "y", out_shape, self.epilogue.out_dtype)
@@ -242,6 +278,5 @@ class SumWriter(Writer):
 
     def _sum(self, total: Buffer, lanes: int, y: Expr, x: Expr, channel: Expr) -> Expr:
         slope = tirx.Broadcast(tirx.const(self.slope, "int64"), lanes)
-        value = load(total, (0,), lanes) * slope + load(self.operands[0], (channel,), lanes)
-        beyond = self.beyond(y, x, channel, lanes)
-        return tirx.Cast(f"int32x{lanes}", value if beyond is None else value + beyond)
+        centre = load(self.operands[0], (self.class_of(y, x), channel), lanes)
+        return tirx.Cast(f"int32x{lanes}", load(total, (0,), lanes) * slope + centre)

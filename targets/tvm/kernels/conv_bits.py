@@ -9,6 +9,7 @@ are summed from the highest power of two down, doubling the counts in between.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from tvm import tirx
 
 from codesign.targets.tvm.isa import Isa
@@ -20,7 +21,7 @@ from codesign.targets.tvm.kernels.int8_dot import Dot
 from codesign.targets.tvm.kernels.int8_layout import Plane
 from codesign.targets.tvm.kernels.int8_tile import Point, Reduction
 from codesign.targets.tvm.kernels.shapes import ConvShape, require
-from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, llvm, load, zeros
+from codesign.targets.tvm.tir import Buffer, Expr, Function, PrimFunc, llvm, load
 
 __all__ = ["Point", "Problem", "default", "emit", "pack_weight", "space"]
 
@@ -102,11 +103,16 @@ def default(problem: Problem, isa: Isa) -> Point:
     return space(problem, isa)[0]
 
 
-def pack_weight(weight: Sums, problem: Problem, isa: Isa, point: Point) -> bits.Bytes:
-    """Multiples [O, I, k...] as [plane x channel tile, word, block, channel x byte]."""
+def pack_weight(
+    weight: Sums, problem: Problem, isa: Isa, point: Point, order: npt.NDArray[np.int64]
+) -> bits.Bytes:
+    """Multiples [O, I, k...] as [plane x channel tile, word, block, channel x byte].
+
+    `order` is the channel at each place.
+    """
     r, missing = problem.reduction(isa), problem.channels - len(weight)
     words = problem.factors.words(weight)
-    words = np.pad(words, [(0, 0), (0, missing)] + [(0, 0)] * (words.ndim - 2))
+    words = np.pad(words, [(0, 0), (0, missing)] + [(0, 0)] * (words.ndim - 2))[:, order]
     whole = replace(r, p=replace(r.p, oc=problem.channels))
     packed = [whole.pack(plane.view(np.int8), point) for plane in words]
     return np.ascontiguousarray(np.concatenate(packed)).view(np.uint8)
@@ -141,9 +147,12 @@ class Kernel(tile.Tiles):
         """The counts of one register tile, and where they go."""
         point, lanes = self.point, self.r.dot.lanes
         pixels = point.rows * point.columns
+        first = self.f.let(tirx.min(group * point.blocks, self.r.blocks - point.blocks) * lanes)
         acc = [self.f.local("acc", (lanes,), "int64") for _ in range(pixels * point.blocks)]
-        for total in acc:
-            self.f.store(total, zeros(lanes, "int64"), (0,), lanes)
+        for number, total in enumerate(acc):
+            (row, column), b = divmod(number // point.blocks, point.columns), number % point.blocks
+            start = self.writer.start(y + row, x + column, first + b * lanes, lanes)
+            self.f.store(total, start, (0,), lanes)
         for number, pairs in enumerate(self.factors.pairs()):
             for total in acc if number else ():
                 value = load(total, (0,), lanes)
@@ -152,7 +161,6 @@ class Kernel(tile.Tiles):
                 self._count(
                     acc, n * self.factors.planes + i, self.groups * j + group, y, x, subtracted
                 )
-        first = self.f.let(tirx.min(group * point.blocks, self.r.blocks - point.blocks) * lanes)
         for i in range(pixels):
             row, column = divmod(i, point.columns)
             mine = acc[i * point.blocks : (i + 1) * point.blocks]

@@ -24,7 +24,7 @@ from codesign.targets.tvm.cost import layer_cost
 from codesign.targets.tvm.emitted import Argument, Emitted
 from codesign.targets.tvm.kernel import CpuKernel, default_point, from_point, padded, to_point
 from codesign.targets.tvm.kernels import bits, conv_bits, int8_layout
-from codesign.targets.tvm.kernels.bit_ends import Codes, End, Whole
+from codesign.targets.tvm.kernels.bit_ends import BLOCKS, Codes, End, Whole
 from codesign.targets.tvm.kernels.bit_sums import Factors, Sums, border
 from codesign.targets.tvm.kernels.conv_bits import Problem
 from codesign.targets.tvm.kernels.shapes import ConvShape
@@ -86,7 +86,7 @@ class BitsKernel(CpuKernel):
         shape = _shape(group)
         if shape is None or shape.groups > 1 or len(shape.spatial) > 2:
             return Refusal("one group over one or two axes, or a matrix", f"this is {shape}")
-        if 0 in (shape.n, *shape.out_spatial, shape.oc, shape.ic):
+        if 0 in (shape.n, *shape.spatial, *shape.out_spatial, shape.oc, shape.ic):
             return Refusal("it has pixels and channels", f"this is {shape}")
         if shape.ic * prod(shape.kernel) << digits(group.anchor, group.graph.types) > DEEPEST:
             return Refusal(f"sums of at most {DEEPEST} products fit 32 bits", f"this is {shape}")
@@ -144,7 +144,9 @@ class BitsKernel(CpuKernel):
         x, weight = group.input(0), multiples(group)
         assert x is not None
         end, arguments = self.end(group, problem, weight)
-        content = conv_bits.pack_weight(weight, problem, self.isa, schedule)
+        if isinstance(end, Codes) and end.one_sign and schedule.blocks == BLOCKS:
+            end = replace(end, lanes=self.isa.vector_bits // bits.WORD)
+        content = conv_bits.pack_weight(weight, problem, self.isa, schedule, end.order)
         out = physical_shape(group.output_type)
         return Emitted(
             lambda name: conv_bits.emit(name, problem, self.isa, schedule, end, out),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign.errors import UnsupportedModelError
 from codesign.interpret.integer import evaluate_integer
 from codesign.ir.builder import Builder
 from codesign.ir.const import Const
@@ -204,3 +205,15 @@ def test_maxima_of_packed_codes(window: Any, channels: int, x: Grid, seed: int) 
     last = net.op(Conv(ones, ((0, 0),) * len(ones), ones), bits, weight)
     kernels = {"bits": 1, "max-pool-bits": 1, "repack": 0}
     net.check((2, channels, *spatial), last, machine(seed), kernels)
+
+
+def test_maps_without_pixels_give_nothing_or_are_refused() -> None:
+    net = Net(5)
+    bits = net.coded(net.input("x", (0, 4, 3, 3)), Binary(), "bits")
+    y = net.op(Conv(pads=((1, 1), (1, 1))), bits, net.weight("binary", (5, 4, 3, 3)), name="y")
+    net.check((0, 4, 3, 3), y, oracle.runnable()[0], {"nothing": 2})
+    net = Net(5)
+    bits = net.coded(net.input("x", (1, 4, 0, 3)), Binary(), "bits")
+    y = net.op(Conv(pads=((2, 2), (1, 1))), bits, net.weight("binary", (5, 4, 3, 3)), name="y")
+    with pytest.raises(UnsupportedModelError, match="bits: it has pixels and channels"):
+        net.check((1, 4, 0, 3), y, oracle.runnable()[0], {})

@@ -140,3 +140,12 @@ def test_blocks_of_a_residual_network_stay_packed_and_in_bytes() -> None:
     used = [assignment.kernel for assignment in program.placement]
     counts = {kernel: used.count(kernel) for kernel in ("bits", "bits-threshold", "repack")}
     assert counts == {"bits": 2, "bits-threshold": 2, "repack": 0}
+
+
+def test_signs_behind_a_layer_in_8_bits_are_pooled_as_signs() -> None:
+    b = Maker()
+    x = b.op(Relu(), b.unit(b.input("x", (1, 3, 12, 12)), 24))
+    x = b.unit(b.op(MaxPool((2, 2), (2, 2), ((0, 0),) * 2), x), 24)
+    program = compiled(classified(b, x), PASSES["binary"], Cpu())
+    kinds = [node.kind for node in program.graph.nodes]
+    assert kinds.index("encode") < kinds.index("max_pool") and "decode" not in kinds
