@@ -25,8 +25,8 @@ from codesign.targets.xnor.target import Finn
 
 FINN = "finn{device=ecp5_25f}"
 XNE = "xne{lanes=16}"
-IMAGES, QUICK_IMAGES = 3, 1
-SEEDS = (1, 2)  # of placement; the clock is the mean
+IMAGES, QUICK_IMAGES = 2, 1
+SEEDS = (1,)  # of placement; the clock is the mean
 Folding = Mapping[str, Pair]
 
 

@@ -5,6 +5,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from codesign.targets.xnor.rtl.tools import check_tool, run_tool
 from codesign.targets.xnor.rtl.verilog import TOP
@@ -47,7 +48,7 @@ def place_ecp5(text: str, size: str = "25k", mhz: float = 100.0, seed: int = 1) 
     return _read(report, said, _cells(netlist))
 
 
-def _cells(netlist: dict[str, dict[str, dict[str, dict[str, dict[str, str]]]]]) -> dict[str, int]:
+def _cells(netlist: Any) -> dict[str, int]:
     """How many cells of each type the flat netlist has."""
     found: dict[str, int] = {}
     for cell in netlist["modules"][TOP]["cells"].values():
@@ -56,9 +57,7 @@ def _cells(netlist: dict[str, dict[str, dict[str, dict[str, dict[str, str]]]]]) 
     return found
 
 
-def _read(
-    report: dict[str, dict[str, dict[str, float]]], said: str, cells: dict[str, int]
-) -> Placed:
+def _read(report: Any, said: str, cells: dict[str, int]) -> Placed:
     used = {name: int(one["used"]) for name, one in report["utilization"].items()}
     clocks = [one["achieved"] for one in report["fmax"].values()]
     fmax = min(clocks) if clocks else float(re.findall(r"([\d.]+) MHz", said)[-1])

