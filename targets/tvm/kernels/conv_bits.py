@@ -68,12 +68,12 @@ def space(problem: Problem, isa: Isa) -> list[Point]:
     """Points that fit the registers, least estimated time first."""
     p, lanes, most_blocks = problem.plane, isa.vector_bits // bits.WORD, problem.blocks(isa)
     available = p.oh * p.ow
-    spare = 2 if isa.popcount else 7  # a word; where bits are counted by tables, those and halves
+    spare = 2 if isa.popcount else 7  # a word and its count; tables and halves of bytes besides
     points = set[Point]()
     for blocks in (b for b in range(1, min(most_blocks, 8) + 1) if b * lanes % 8 == 0):
-        most = min(max((isa.registers - blocks - spare) // blocks, 1), available)
+        most = min(max((isa.registers - spare) // blocks, 1), available)
         for pixels in range(max(1, most // 2), most + 1):
-            sizes = [(h, pixels // h) for h in (1, 2, 4, 7) if pixels % h == 0]
+            sizes = [(h, pixels // h) for h in (1, 2, 3, 4, 7) if pixels % h == 0]
             fits = [(h, w) for h, w in sizes if h <= p.oh and w <= p.ow]
             points |= {_point(problem, isa, blocks, h, w) for h, w in fits}
     points = points or {_point(problem, isa, 8 // lanes, 1, 1)}
