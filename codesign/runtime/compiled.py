@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from codesign.errors import ArtifactError, DataError, UsageError
+from codesign.errors import (
+    ArtifactError,
+    DataError,
+    RefusedError,
+    UsageError,
+    missing_package,
+)
 from codesign.runtime.execute import Executable
 from codesign.runtime.host import architecture, features
 from codesign.runtime.library import load_library
@@ -112,6 +118,22 @@ class Compiled:
         source = self._source
         found: dict[str, Any] = source.target.explained(source.program, layer)
         return found
+
+    def emitted(self) -> Any:
+        """The program as a description of hardware; RefusedError if the target makes none.
+
+        MissingPackageError where the extra that makes it is not installed.
+        """
+        if not self.modelled:
+            raise RefusedError(
+                f"{self.manifest.name} is compiled for {self.manifest.target}, a machine that "
+                "exists; hardware is made for targets that generate engines (finn, xne)"
+            )
+        source = self._source
+        try:
+            return source.target.emitted(source.program)
+        except ModuleNotFoundError as error:
+            raise missing_package(error) or error from None
 
     @property
     def counts(self) -> Mapping[str, int]:

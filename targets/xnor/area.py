@@ -170,13 +170,18 @@ def tree(count: int, bits: int) -> int:
     return found
 
 
+def in_blocks(stream: Stream) -> bool:
+    """Whether a stream's FIFO lies in blocks of RAM."""
+    luts, many = shift(stream.depth, stream.width), blocks(stream.depth, stream.width)
+    return stream.depth > BLOCK_DEPTH and many * 64 < luts
+
+
 def fifo(stream: Stream) -> Area:
     """What a stream's FIFO takes."""
-    luts = shift(stream.depth, stream.width)
-    deep = stream.depth > BLOCK_DEPTH
-    many = blocks(stream.depth, stream.width)
-    if deep and many * 64 < luts:
+    if in_blocks(stream):
+        many = blocks(stream.depth, stream.width)
         return Area(2 * counter_bits(stream.depth), bram18=many)
+    luts = shift(stream.depth, stream.width)
     return Area(luts + counter_bits(stream.depth), luts)
 
 

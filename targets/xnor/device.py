@@ -1,7 +1,8 @@
 """A programmable device from its TOML file, every key checked.
 
 [device] name, part, clock, luts, lutram (LUTs that can be memory), bram18 (blocks of 18 Kib), dsp,
-share (of LUTs that may be used), port (bits to and from the host a cycle), cite, assumptions.
+share (of LUTs that may be used), lut_ratio (its LUTs for one that the model counts), port (bits to
+and from the host a cycle), cite, assumptions.
 [shell] luts and bram18 of what every design has around its engines. [energy] of a LUT and of a
 block of RAM in use, a cycle each.
 """
@@ -43,12 +44,14 @@ class Device:
     lut_pj: float = 0.0
     bram18_pj: float = 0.0
     margin: float = 1.0
+    lut_ratio: float = 1.0
 
     def room(self, resource: str) -> int:
         """How much of `resource` the engines of a design may take, the shell taken off."""
         shell = {"luts": self.shell_luts, "bram18": self.shell_bram18}.get(resource, 0)
-        share = self.share if resource in ("luts", "lutram") else 1.0
-        return max(0, int((getattr(self, resource) * share - shell) * self.margin))
+        of_luts = resource in ("luts", "lutram")
+        share, counted = (self.share, self.lut_ratio) if of_luts else (1.0, 1.0)
+        return max(0, int((getattr(self, resource) * share - shell) * self.margin / counted))
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -166,6 +169,12 @@ def _share(value: object, key: str) -> float:
     return float(value)
 
 
+def _ratio(value: object, key: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 100:
+        raise MachineError(f"{key} is {value!r}, expected a number over 0, at most 100")
+    return float(value)
+
+
 def _in(kind: units.Kind) -> Reader:
     return lambda value, key: quantity(value, kind, key)
 
@@ -177,6 +186,7 @@ TABLES: Mapping[str, Mapping[str, Reader]] = {
         "clock": _in(units.FREQUENCY),
         **dict.fromkeys(RESOURCES, whole),
         "share": _share,
+        "lut_ratio": _ratio,
         "port": _in(units.FLOW),
         "cite": text,
         "assumptions": texts,

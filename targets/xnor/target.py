@@ -13,6 +13,7 @@ from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Assignment, Program
 from codesign.ir.types import TensorType
 from codesign.machine.load import read_machine
+from codesign.mapping.emitted import Emitted
 from codesign.mapping.kernel import Kernel, Widths
 from codesign.mapping.target import Hardware, Target
 from codesign.runtime.built import Built
@@ -150,6 +151,15 @@ class Finn(Target):
         from codesign.targets.xnor.build import build
 
         return build(program, self)
+
+    def emitted(self, program: Program) -> Emitted:
+        from codesign.targets.xnor.rtl.emit import emit_streaming
+
+        if not self.stages(program):
+            raise RefusedError(
+                f"{program.graph.name} has no layer on engines; there is no hardware"
+            )
+        return emit_streaming(program, self)
 
     @classmethod
     def reopened(cls, machine: Path) -> "Finn":

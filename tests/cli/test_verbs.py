@@ -33,6 +33,7 @@ VERBS = (
     "passes",
     "targets",
     "demo",
+    "emit",
 )
 
 

@@ -41,7 +41,8 @@ class Shared:
 class Work:
     """Cycles of an image of a layer on the shared engine, and what they are spent on.
 
-    For each block of at most `lanes` output channels: its thresholds, `lanes` / 16 of them a cycle;
+    For each block of at most `lanes` output channels: its thresholds, `lanes` / 16 of them a cycle
+    for each value of codes that leaves;
     for each pixel and each block of at most `lanes` inputs of a tap a cycle that loads the inputs
     and one for each output channel of the block, which reads `lanes` weights; then the results: a
     word of codes, or 16 bits a sum. (Conti et al., TCAD 2018, section III: the loop nest; what lies
@@ -70,8 +71,8 @@ def work(layer: Layer, machine: Shared) -> Work:
         products += layer.vectors * steps * size
         words = [-(-size * (bits or THRESHOLD_BITS) // lanes) for bits in layer.levels]
         write += layer.vectors * sum(words)
-        if any(layer.levels):
-            thresholds += -(-size * THRESHOLD_BITS // lanes)
+        heads = sum(level > 0 for level in layer.levels)
+        thresholds += heads * -(-size * THRESHOLD_BITS // lanes)
     return Work(load, products, write, thresholds)
 
 

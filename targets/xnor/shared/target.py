@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from codesign import spec
-from codesign.errors import UsageError
+from codesign.errors import RefusedError, UsageError
 from codesign.ir.encodings.tiled import Tiled
 from codesign.ir.program import Program
 from codesign.ir.text import named_constants
 from codesign.ir.types import TensorType
 from codesign.machine.load import read_machine
+from codesign.mapping.emitted import Emitted
 from codesign.mapping.group import Group
 from codesign.mapping.kernel import Kernel
 from codesign.mapping.target import Hardware, Target
@@ -103,6 +104,13 @@ class Xne(Target):
         layers = sum(a.kernel == "xne" for a in program.placement)
         report = {"simulated": True, "layers": layers, "densities": {}}
         return Built(simulated_plan(program), code, weights, report=report)
+
+    def emitted(self, program: Program) -> Emitted:
+        from codesign.targets.xnor.rtl.emit import emit_shared
+
+        if not any(a.kernel == "xne" for a in program.placement):
+            raise RefusedError(f"{program.graph.name} has no layer for the engine: no binary ones")
+        return emit_shared(program, self)
 
     @classmethod
     def reopened(cls, machine: Path) -> "Xne":

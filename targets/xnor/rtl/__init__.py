@@ -1,0 +1,1 @@
+"""Both engines as hardware: Amaranth modules, Verilog, simulation, synthesis. Extra `rtl`."""
