@@ -79,11 +79,13 @@ def _threshold(graph: Graph, node: Node) -> bool:
     chain, last = [node], node
     while (before := graph.producers.get(chain[0].operands[0])) and before.kind in MONOTONE:
         chain.insert(0, before)
-    while (after := graph.only_use(last.name)) and after.kind in MONOTONE and last.kind != "encode":
-        chain.append(last := after)
-    while after is not None and after.kind == "max_pool":  # codes are taken before it, see `pools`
-        last, after = after, graph.only_use(after.name)
-    last = after if after is not None and last.kind == "max_pool" else last
+    pooled = False  # codes are taken before pools, see `pools`
+    while last.kind != "encode" and (after := graph.only_use(last.name)) is not None:
+        pooled |= after.kind == "max_pool"
+        if after.kind not in ({"encode", "max_pool"} if pooled else MONOTONE):
+            break
+        chain += [] if pooled else [after]
+        last = after
     form = graph.types[last.name].grid
     if before is None or last.kind != "encode" or form is None or form.axis is not None:
         return False
